@@ -1,0 +1,62 @@
+"""A durable message queue for Trio, in SQLite.
+
+Where things are, from the top down (imports point down this list, never up):
+
+- `cli`: the ``trioqueue`` command
+- `app`: `App` and typed tasks, what most programs use
+- `worker`: claims messages and runs handlers, each in its own cancel scope
+- `services`: the background loops, and all of them in one nursery
+- `testing`: virtual time, fixtures
+- `store`: `open_store` and `Store`; operations without I/O, and SQLite round them
+- `policies`: the rules, as pure functions
+- `model`, `clock`, `errors`: the nouns, the time, what goes wrong
+"""
+
+from trioqueue.clock import Clock as Clock
+from trioqueue.clock import TrioClock as TrioClock
+from trioqueue.clock import WallClock as WallClock
+from trioqueue.errors import ConflictError as ConflictError
+from trioqueue.errors import Discard as Discard
+from trioqueue.errors import DuplicateMessageError as DuplicateMessageError
+from trioqueue.errors import ExecutionLimitError as ExecutionLimitError
+from trioqueue.errors import HandlerSignal as HandlerSignal
+from trioqueue.errors import IllegalStateError as IllegalStateError
+from trioqueue.errors import Issue as Issue
+from trioqueue.errors import LeaseLostError as LeaseLostError
+from trioqueue.errors import MessageFailedError as MessageFailedError
+from trioqueue.errors import MessageNotFoundError as MessageNotFoundError
+from trioqueue.errors import NotFoundError as NotFoundError
+from trioqueue.errors import QueueExistsError as QueueExistsError
+from trioqueue.errors import QueueNotFoundError as QueueNotFoundError
+from trioqueue.errors import Retry as Retry
+from trioqueue.errors import ScheduleExistsError as ScheduleExistsError
+from trioqueue.errors import ScheduleNotFoundError as ScheduleNotFoundError
+from trioqueue.errors import SchemaNotFoundError as SchemaNotFoundError
+from trioqueue.errors import SchemaVersionError as SchemaVersionError
+from trioqueue.errors import Snooze as Snooze
+from trioqueue.errors import StoreClosedError as StoreClosedError
+from trioqueue.errors import StoreUnavailableError as StoreUnavailableError
+from trioqueue.errors import TrioQueueError as TrioQueueError
+from trioqueue.errors import ValidationError as ValidationError
+from trioqueue.model import AttemptRecord as AttemptRecord
+from trioqueue.model import BulkMode as BulkMode
+from trioqueue.model import DeadLetter as DeadLetter
+from trioqueue.model import DeadLetterStats as DeadLetterStats
+from trioqueue.model import ExpiredMessage as ExpiredMessage
+from trioqueue.model import Fairness as Fairness
+from trioqueue.model import Job as Job
+from trioqueue.model import Lease as Lease
+from trioqueue.model import LeasePolicy as LeasePolicy
+from trioqueue.model import Message as Message
+from trioqueue.model import MessageState as MessageState
+from trioqueue.model import NewMessage as NewMessage
+from trioqueue.model import PostOutcome as PostOutcome
+from trioqueue.model import PostResult as PostResult
+from trioqueue.model import Queue as Queue
+from trioqueue.model import QueueOptions as QueueOptions
+from trioqueue.model import QueueState as QueueState
+from trioqueue.model import QueueType as QueueType
+from trioqueue.model import RetentionPolicy as RetentionPolicy
+from trioqueue.model import RetryPolicy as RetryPolicy
+from trioqueue.store import Store as Store
+from trioqueue.store import open_store as open_store

@@ -1,0 +1,231 @@
+"""A lease as a cancel scope.
+
+`LeaseScope` is one job's scope: its deadline is the lease's, heartbeats move it, and
+whoever finds the lease lost cancels it with the reason.  `hold` wraps it round the body
+of ``async with store.lease(...)``; a worker wraps it round a handler.  `end_after` is how
+an attempt ends by what its code did, for both.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, final
+
+import trio
+
+from trioqueue._background import open_background
+from trioqueue.errors import (
+    Discard,
+    HandlerSignal,
+    LeaseLostError,
+    Retry,
+    Snooze,
+    StoreUnavailableError,
+)
+from trioqueue.model.spans import instant_to_micros
+from trioqueue.policies import lease as lease_rules
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from trioqueue.clock import Clock
+    from trioqueue.model.message import Job, Lease
+    from trioqueue.store.job_methods import JobMethods
+
+HAND_BACK_SECONDS: Final = 5.0
+"""How long ending an attempt may take once its code has been canceled."""
+UNAVAILABLE_PAUSE_SECONDS: Final = 0.5
+"""How soon a heartbeat that met an unavailable database is tried again."""
+
+
+@final
+class LeaseScope:
+    """The cancel scope of one job, as long as its lease.
+
+    Its deadline is the earlier of the lease's end and the execution limit, so the code
+    stops in time even when the database cannot be reached.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_limit_at",
+        "heartbeat_at",
+        "interval",
+        "job",
+        "lost",
+        "scope",
+    )
+
+    def __init__(self, clock: Clock, job: Job) -> None:
+        terms = lease_rules.terms_of(job.lease_policy)
+        now = clock.now_us()
+        self.job = job
+        self.interval = lease_rules.heartbeat_interval(terms)
+        """Microseconds between heartbeats."""
+        self.heartbeat_at: float = now + self.interval
+        """When the next heartbeat is to be sent; infinity when none helps any more."""
+        self.lost: str | None = None
+        """Why the lease is lost, once it is known to be."""
+        self._clock = clock
+        self._limit_at = math.inf
+        if terms.execution_limit is not None:
+            self._limit_at = clock.trio_deadline(now + terms.execution_limit)
+        self.scope = trio.CancelScope()
+        self._move(job.lease)
+
+    def _move(self, lease: Lease) -> None:
+        ends = self._clock.trio_deadline(instant_to_micros(lease.deadline, "lease"))
+        self.scope.deadline = min(ends, self._limit_at)
+
+    def renew(self, lease: Lease, now: int) -> None:
+        """Take in the answer to a heartbeat."""
+        if lease.abort_requested:
+            self.lose("aborted")
+            return
+        self._move(lease)
+        # Past the cap only a heartbeat deadline is worth another heartbeat.
+        more = not lease.capped or lease.heartbeat_expires_at is not None
+        self.heartbeat_at = now + self.interval if more else math.inf
+
+    def lose(self, reason: str) -> None:
+        """Cancel the code: it no longer holds the message."""
+        if self.lost is None:
+            self.lost = reason
+            self.heartbeat_at = math.inf
+            self.scope.cancel(reason=f"lease lost: {reason}")
+
+    def on_abort(self, queue: str, message_id: str) -> None:
+        """Hear that a message is to be canceled; perhaps it is this one."""
+        if message_id == self.job.message_id and queue == self.job.queue:
+            self.lose("aborted")
+
+    @property
+    def over_limit(self) -> bool:
+        """Whether the code was stopped by its execution limit."""
+        return (
+            self.lost is None
+            and self.scope.cancel_called
+            and trio.current_time() >= self._limit_at
+        )
+
+    def loss(self) -> str | None:
+        """Say why the lease is lost, None while it is held."""
+        if self.lost is None and self.scope.cancel_called and not self.over_limit:
+            return "lease_expired"
+        return self.lost
+
+
+async def keep_alive(store: JobMethods, lease: LeaseScope) -> None:
+    """Send one job's heartbeats until it is canceled or the lease is lost."""
+    clock = store.clock
+    while lease.heartbeat_at < math.inf:
+        await trio.sleep_until(clock.trio_deadline(int(lease.heartbeat_at)))
+        try:
+            renewed = await store.heartbeat(lease.job)
+        except LeaseLostError as error:
+            lease.lose(error.reason)
+        except StoreUnavailableError:
+            # The scope's deadline stops the code if this lasts.
+            await trio.sleep(UNAVAILABLE_PAUSE_SECONDS)
+        else:
+            lease.renew(renewed, clock.now_us())
+
+
+@asynccontextmanager
+async def hold(
+    store: JobMethods, take: Callable[[], Awaitable[Job]]
+) -> AsyncIterator[Job]:
+    """Take a job and run the body of an ``async with`` block under its lease."""
+    job = await take()
+    lease = LeaseScope(store.clock, job)
+    raised: BaseException | None = None
+    async with open_background("the leased block has ended") as nursery:
+        nursery.start_soon(_keep_until_lost, store, lease)
+        with lease.scope:
+            # Carried out by hand: first the attempt ends by what was raised.
+            try:
+                yield job
+            except BaseException as error:  # noqa: BLE001  raised again below
+                raised = error
+    await end_after(store, lease, raised, result=None)
+    if raised is not None and signal_in(raised) is None:
+        raise raised
+
+
+async def _keep_until_lost(store: JobMethods, lease: LeaseScope) -> None:
+    with store.wakeups.listen_for_abort(lease):
+        await keep_alive(store, lease)
+        await trio.sleep_forever()
+
+
+async def end_after(
+    store: JobMethods, lease: LeaseScope, raised: BaseException | None, result: Any
+) -> None:
+    """End an attempt by what its code did.
+
+    It returned: complete.  It raised: fail, or what its signal asks for.  It was
+    canceled from outside: give the message back.  This is shielded, with a deadline: an
+    attempt that cannot be ended in that time ends when its lease does.
+
+    Raises:
+        LeaseLostError: The lease was lost before.
+        ExecutionLimitError: The code ran over its limit; the attempt has failed.
+    """
+    error: Exception | None = None
+    with trio.move_on_after(HAND_BACK_SECONDS, shield=True) as hand_back:
+        error = await _end(store, lease, raised, result)
+    if hand_back.cancelled_caught:
+        message = (
+            f"the end of message {lease.job.message_id!r} could not be stored in "
+            f"{HAND_BACK_SECONDS:g} s; it is tried again when its lease ends"
+        )
+        error = StoreUnavailableError(message)
+    if error is not None:
+        raise error from raised
+
+
+async def _end(
+    store: JobMethods, lease: LeaseScope, raised: BaseException | None, result: Any
+) -> Exception | None:
+    job = lease.job
+    if lease.lost == "aborted":
+        # Whatever verb ends it now, the message becomes CANCELED.
+        with suppress(LeaseLostError):
+            await store.release(job)
+        return LeaseLostError(job.queue, job.message_id, "aborted")
+    if raised is None:
+        await store.complete(job, result)
+        return None
+    if lease.over_limit:
+        limit = job.lease_policy.execution_limit_seconds
+        error = ExecutionLimitError(f"the handler ran over its limit of {limit:g} s")
+        error.__cause__ = raised if isinstance(raised, Exception) else None
+        await store.fail(job, error)
+        return error
+    reason = lease.loss()
+    if reason is not None:
+        return LeaseLostError(job.queue, job.message_id, reason)
+    signal = signal_in(raised)
+    if isinstance(signal, Retry):
+        await store.fail(job, signal, retry_in_seconds=signal.in_seconds)
+    elif isinstance(signal, Snooze):
+        await store.release(job, delay_seconds=signal.in_seconds)
+    elif isinstance(signal, Discard):
+        await store.fail(job, signal, final=True)
+    elif isinstance(raised, Exception):
+        await store.fail(job, raised)
+    else:
+        await store.release(job)
+    return None
+
+
+def signal_in(raised: BaseException) -> HandlerSignal | None:
+    """Find the signal that code raised, also out of a nursery of its own.
+
+    A group counts only if the signal is all that it holds: any other exception in it
+    is a failure that must be seen.
+    """
+    while isinstance(raised, BaseExceptionGroup) and len(raised.exceptions) == 1:
+        raised = raised.exceptions[0]
+    return raised if isinstance(raised, HandlerSignal) else None

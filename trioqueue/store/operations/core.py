@@ -1,0 +1,132 @@
+"""What operations are made of.
+
+An operation is a plain generator: it yields *queries* by name, receives their rows,
+and does no I/O itself.  An executor drives it inside one transaction and gives it a
+`Context`.  So what a claim or a failure means is written once, here, whatever the
+database; the SQL behind each name lives in the dialect's own room.
+
+Most operations work on a list of items and answer each item by itself, so that an
+executor may serve many callers with one run: `Failure` answers one item without
+failing its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
+
+import attrs
+
+T = TypeVar("T")
+ItemT = TypeVar("ItemT")
+
+Row: TypeAlias = tuple[Any, ...]
+Parameters: TypeAlias = Mapping[str, Any]
+
+
+class Fetch(NamedTuple):
+    """Run a query and receive its rows.  A list as parameter is an array."""
+
+    name: str
+    parameters: Parameters = {}
+
+
+class Execute(NamedTuple):
+    """Run a statement and receive how many rows it touched."""
+
+    name: str
+    parameters: Parameters = {}
+
+
+class ExecuteMany(NamedTuple):
+    """Run a statement for each parameter row; receive the rows touched in all."""
+
+    name: str
+    rows: Sequence[Row]
+
+
+Query: TypeAlias = Fetch | Execute | ExecuteMany
+Operation: TypeAlias = Generator[Query, Any, T]
+
+SCHEDULER: Final = "scheduler"
+RECLAIM: Final = "reclaim"
+CLEANUP: Final = "cleanup"
+
+
+@final
+class Effects:
+    """What a transaction changed that somebody may be waiting for.
+
+    Collected while operations run; announced once the commit is durable.
+    """
+
+    __slots__ = ("aborts", "due", "finished", "ready")
+
+    def __init__(self) -> None:
+        self.ready: set[str] = set()
+        """Queues that have new PENDING messages."""
+        self.due: dict[str, int] = {}
+        """For each service, the earliest instant at which it has work."""
+        self.finished: list[tuple[str, str]] = []
+        """(queue, message id) of messages that finished."""
+        self.aborts: list[tuple[str, str]] = []
+        """(queue, message id) of running messages that are to be canceled."""
+
+    def add_due(self, service: str, instant: int) -> None:
+        """Note that a service has work at an instant."""
+        known = self.due.get(service)
+        if known is None or instant < known:
+            self.due[service] = instant
+
+    def merge(self, other: Effects) -> None:
+        """Take over another's effects."""
+        self.ready |= other.ready
+        for service, instant in other.due.items():
+            self.add_due(service, instant)
+        self.finished += other.finished
+        self.aborts += other.aborts
+
+
+@final
+@attrs.define(eq=False)
+class Context:
+    """What an operation may know besides its arguments.
+
+    Attributes:
+        now: The present instant in microseconds, taken once the transaction holds
+            its locks.
+        token: Draws the random bits of an attempt's token.
+        salt: Seeds the draws of jitter.
+        effects: Where the operation notes what others may wait for.
+    """
+
+    now: int
+    token: Callable[[int], int]
+    salt: bytes
+    effects: Effects = attrs.field(factory=Effects)
+
+
+@final
+class Failure:
+    """The answer to one item of a batch: this error, for its caller alone."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+BatchOperation: TypeAlias = Callable[
+    [Context, Sequence[ItemT]], Operation[list[T | Failure]]
+]
+SingleOperation: TypeAlias = Callable[[Context], Operation[T]]
+
+
+def tickets(count: int) -> Operation[int]:
+    """Draw `count` consecutive numbers that never decrease; return the first.
+
+    They number messages, order the ready ones and fence attempts.
+    """
+    rows = yield Fetch("take_tickets", {"count": count})
+    last: int = rows[0][0]
+    return last - count + 1

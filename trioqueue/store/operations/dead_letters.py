@@ -1,0 +1,297 @@
+"""Dead letters: looking at them, giving them a new life, throwing them away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from trioqueue.errors import (
+    ConflictError,
+    DuplicateMessageError,
+    MessageNotFoundError,
+    QueueNotFoundError,
+)
+from trioqueue.model.message import DeadLetter, DeadLetterStats, Message, MessageState
+from trioqueue.model.spans import micros_to_instant, optional_instant
+from trioqueue.policies.priority import claim_key
+from trioqueue.store.operations.core import SCHEDULER, ExecuteMany, Fetch, tickets
+from trioqueue.store.operations.read import records_of
+from trioqueue.store.operations.rows import (
+    FinishedRow,
+    LiveRow,
+    find_rows,
+    queue_named,
+    queues_by_id,
+    queues_by_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trioqueue.store.operations.core import Context, Operation
+    from trioqueue.store.operations.rows import QueueRow
+
+BATCH: Final = 500
+
+
+class Scope(NamedTuple):
+    """Which dead letters a name means: those of a dead letter queue, or of a queue."""
+
+    kind: Literal["name", "queue"]
+    value: str | int
+
+    def fetch(self, name: str, **parameters: Any) -> Fetch:
+        """Make the query that looks in this scope: each kind has an index of its own."""
+        return Fetch(f"{name}_in_{self.kind}", {"scope": self.value, **parameters})
+
+
+def scope_of(name: str) -> Operation[Scope]:
+    """Find what a name means.
+
+    A dead letter queue's name means all that is kept under it, whichever queue it came
+    from; otherwise a queue's name means that queue's own.
+
+    Raises:
+        QueueNotFoundError: It is neither.
+    """
+    known = yield Fetch("dead_letter_name_known", {"name": name})
+    if known:
+        return Scope("name", name)
+    queues = yield from queues_by_name([name])
+    if name not in queues:
+        raise QueueNotFoundError(name)
+    return Scope("queue", queues[name].queue_id)
+
+
+def list_dead_letters(
+    name: str, *, limit: int, after: tuple[int, int] | str | None, reason: str | None
+) -> Operation[list[DeadLetter]]:
+    """List dead letters, newest first.
+
+    `after` is a message id, or the (queue, id) pair of the last one seen.
+    """
+    scope = yield from scope_of(name)
+    before: tuple[int | None, int | None] = (None, None)
+    if isinstance(after, str):
+        rows = yield scope.fetch("dead_letter_position", message_id=after)
+        if not rows:
+            hint = "the page cannot go on after it; start again without after="
+            raise MessageNotFoundError(name, after, hint)
+        before = rows[0]
+    elif after is not None:
+        before = after
+    rows = yield scope.fetch(
+        "dead_letters",
+        reason=reason,
+        before_at=before[0],
+        before_id=before[1],
+        limit=limit,
+    )
+    found = list(map(FinishedRow._make, rows))
+    queues = yield from queues_by_id({row.queue_id for row in found})
+    letters = []
+    for row in found:
+        records = yield from records_of(row.id)
+        queue = queues[row.queue_id]
+        letters.append(
+            DeadLetter(
+                queue.name,
+                row.dead_letter_name or "",
+                row.to_message(queue.name, records),
+                row.reason or "",
+                records,
+                micros_to_instant(row.finished_at),
+            )
+        )
+    return letters
+
+
+def newest_dead_letter(name: str) -> Operation[int]:
+    """Return the newest row under a name, 0 where there is none."""
+    scope = yield from scope_of(name)
+    rows = yield scope.fetch("newest_dead_letter")
+    newest: int = rows[0][0] or 0
+    return newest
+
+
+def requeue(
+    context: Context, queue_name: str, message_id: str, target: str | None
+) -> Operation[Message]:
+    """Give one dead letter a new life, in its own queue or in another.
+
+    Raises:
+        QueueNotFoundError, MessageNotFoundError: There is no such thing.
+        ConflictError: The target already has a message of this id.
+    """
+    queue, row = yield from _dead_letter(queue_name, message_id)
+    destination = queue if target is None else (yield from queue_named(target))
+    if destination.queue_id != queue.queue_id:
+        taken = yield from find_rows(destination.queue_id, [message_id])
+        if taken:
+            raise DuplicateMessageError(destination.name, message_id)
+    moved = yield from _revive(context, [(row, destination)], [0])
+    return moved[0]
+
+
+def requeue_batch(
+    context: Context,
+    name: str,
+    *,
+    reason: str | None,
+    target: str | None,
+    newest_id: int,
+    delays: Sequence[int],
+) -> Operation[int]:
+    """Give the oldest dead letters a new life, one for each of the delays given.
+
+    Only rows up to `newest_id` count, so that a message which dies again meanwhile, in
+    a new row, is not taken twice.
+    """
+    scope = yield from scope_of(name)
+    rows = yield scope.fetch(
+        "oldest_dead_letters", reason=reason, newest_id=newest_id, limit=len(delays)
+    )
+    found = list(map(FinishedRow._make, rows))
+    if not found:
+        return 0
+    queues = yield from queues_by_id({row.queue_id for row in found})
+    destination = None if target is None else (yield from queue_named(target))
+    if destination is not None:
+        yield from _refuse_taken(destination, found)
+    pairs = [(row, destination or queues[row.queue_id]) for row in found]
+    moved = yield from _revive(context, pairs, delays)
+    return len(moved)
+
+
+def _refuse_taken(
+    destination: QueueRow, found: Sequence[FinishedRow]
+) -> Operation[None]:
+    """Refuse to move messages onto ids that the target queue already has."""
+    foreign = [r.message_id for r in found if r.queue_id != destination.queue_id]
+    if len(set(foreign)) != len(foreign):
+        message = (
+            "dead letters of several queues share message ids, so they cannot all move "
+            f"to queue {destination.name!r}; requeue them queue by queue"
+        )
+        raise ConflictError(message)
+    taken = yield from find_rows(destination.queue_id, foreign)
+    if taken:
+        raise DuplicateMessageError(destination.name, next(iter(taken)))
+
+
+def _revive(
+    context: Context,
+    pairs: Sequence[tuple[FinishedRow, QueueRow]],
+    delays: Sequence[int],
+) -> Operation[list[Message]]:
+    """Move dead letters back among the living, their attempts reset."""
+    ticket = yield from tickets(len(pairs))
+    now = context.now
+    inserts = []
+    messages = []
+    for place, (row, queue) in enumerate(pairs):
+        number = ticket + place
+        due = now + delays[place] if delays[place] else None
+        state = MessageState.PENDING if due is None else MessageState.INVISIBLE
+        if due is None:
+            context.effects.ready.add(queue.name)
+        else:
+            context.effects.add_due(SCHEDULER, due)
+        inserts.append(
+            (
+                number,
+                queue.queue_id,
+                row.message_id,
+                int(state),
+                row.priority,
+                claim_key(row.priority, due or now),
+                number,
+                due,
+                row.created_at,
+                row.scheduled_at,
+                row.delay,
+                row.max_attempts,
+                row.lease,
+                row.content_type,
+                row.metadata,
+                row.payload,
+            )
+        )
+        living = LiveRow(
+            number, queue.queue_id, row.message_id, int(state), row.priority,
+            row.created_at, row.scheduled_at, row.delay, row.max_attempts, 0, None,
+            row.lease, row.content_type, row.metadata, row.payload, due, None, None,
+            None, None, None, None,
+        )  # fmt: skip
+        messages.append(living.to_message(queue.name))
+    ids = [(row.id,) for row, _ in pairs]
+    yield ExecuteMany("delete_attempts", ids)
+    yield ExecuteMany("delete_history", ids)
+    yield ExecuteMany("insert_messages", inserts)
+    return messages
+
+
+def _dead_letter(
+    queue_name: str, message_id: str
+) -> Operation[tuple[QueueRow, FinishedRow]]:
+    """Find a dead letter by its source queue's name, or its dead letter queue's."""
+    queues = yield from queues_by_name([queue_name])
+    if queue_name in queues:
+        queue = queues[queue_name]
+        found = yield from find_rows(queue.queue_id, [message_id])
+        row = found.get(message_id)
+        if isinstance(row, FinishedRow) and row.state == MessageState.ERRORED:
+            return queue, row
+    rows = yield Fetch(
+        "dead_letter_by_name", {"name": queue_name, "message_id": message_id}
+    )
+    if len(rows) > 1:
+        message = (
+            f"{queue_name!r} keeps several dead letters with the id {message_id!r}; "
+            "name the queue that the one you mean came from"
+        )
+        raise ConflictError(message)
+    if rows:
+        row = FinishedRow._make(rows[0])
+        queues_found = yield from queues_by_id([row.queue_id])
+        return queues_found[row.queue_id], row
+    if queue_name not in queues:
+        yield from scope_of(queue_name)
+    raise MessageNotFoundError(
+        queue_name, message_id, "there is no such dead letter; list them first"
+    )
+
+
+def delete_dead_letter(queue_name: str, message_id: str) -> Operation[None]:
+    """Delete one dead letter.
+
+    Raises:
+        QueueNotFoundError, MessageNotFoundError: There is no such thing.
+    """
+    _, row = yield from _dead_letter(queue_name, message_id)
+    yield ExecuteMany("delete_attempts", [(row.id,)])
+    yield ExecuteMany("delete_history", [(row.id,)])
+
+
+def purge_batch(name: str, newest_id: int) -> Operation[int]:
+    """Delete the oldest dead letters, at most `BATCH` of them; return how many."""
+    scope = yield from scope_of(name)
+    rows = yield scope.fetch(
+        "oldest_dead_letters", reason=None, newest_id=newest_id, limit=BATCH
+    )
+    ids = [(row[0],) for row in rows]
+    if ids:
+        yield ExecuteMany("delete_attempts", ids)
+        yield ExecuteMany("delete_history", ids)
+    return len(ids)
+
+
+def dead_letter_stats(name: str) -> Operation[DeadLetterStats]:
+    """Count dead letters by reason."""
+    scope = yield from scope_of(name)
+    rows = yield scope.fetch("dead_letter_stats")
+    return DeadLetterStats(
+        count=sum(row[1] for row in rows),
+        oldest_at=optional_instant(min((row[2] for row in rows), default=None)),
+        newest_at=optional_instant(max((row[3] for row in rows), default=None)),
+        by_reason={row[0]: row[1] for row in rows},
+    )

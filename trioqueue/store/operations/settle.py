@@ -1,0 +1,155 @@
+"""The one place where an attempt's end is written.
+
+Completing, failing, giving back, a lease that expires, a heartbeat that is missed and
+a payload that cannot be decoded all come here.  `policies.ending.verdict` decides what
+each message becomes; `settle` writes it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from trioqueue.model.message import MessageState
+from trioqueue.model.queue import dead_letter_name
+from trioqueue.policies import retention
+from trioqueue.policies.ending import Ending, Verdict, verdict
+from trioqueue.policies.priority import claim_key
+from trioqueue.store.operations.core import CLEANUP, SCHEDULER, ExecuteMany, tickets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trioqueue.store.operations.core import Context, Operation, Row
+    from trioqueue.store.operations.rows import HeldRow, QueueRow
+
+MAX_RECORDS: Final = 100
+"""Attempts kept of one message; a message without an attempt limit must not grow."""
+
+Settlement: TypeAlias = "tuple[HeldRow, Ending]"
+
+
+def settle(
+    context: Context,
+    endings: Sequence[Settlement],
+    queues: Mapping[int, QueueRow],
+) -> Operation[list[Verdict]]:
+    """End attempts: decide what each message becomes, and write it.
+
+    The caller has checked, in this transaction, that each row is the attempt's.
+    """
+    now = context.now
+    verdicts = []
+    ready = []
+    delayed = []
+    finished = []
+    records = []
+    gone = []
+    for row, ending in endings:
+        outcome = verdict(
+            ending,
+            attempts=row.attempts,
+            max_attempts=row.max_attempts,
+            aborted=row.abort_requested_at is not None,
+            abort_reason=row.abort_reason,
+            now=now,
+        )
+        verdicts.append(outcome)
+        queue = queues[row.queue_id]
+        kept = True
+        if outcome.state is MessageState.PENDING:
+            ready.append((row, outcome))
+            context.effects.ready.add(queue.name)
+        elif outcome.state is MessageState.INVISIBLE and outcome.due_at is not None:
+            key = claim_key(row.priority, outcome.due_at)
+            delayed.append((outcome.attempts, outcome.due_at, key, row.id))
+            context.effects.add_due(SCHEDULER, outcome.due_at)
+        else:
+            final = finishing(context, queue, row.id, outcome, ending.result)
+            gone.append((row.id,))
+            context.effects.finished.append((queue.name, row.message_id))
+            if final is not None:
+                finished.append(final)
+            kept = final is not None
+        if kept and (ending.charged or outcome.outcome == "canceled"):
+            records.append(_record(row, ending, outcome, now))
+        elif not kept and row.attempts > 1:
+            # A message deleted at once leaves nothing behind.
+            records.append((row.id,))
+    yield from _write(ready, delayed, finished, records, gone, now)
+    return verdicts
+
+
+def finishing(
+    context: Context,
+    queue: QueueRow,
+    row_id: int,
+    outcome: Verdict,
+    result: bytes | None = None,
+) -> Row | None:
+    """Return the parameters that move a message to the history; None deletes it."""
+    dead = outcome.state is MessageState.ERRORED
+    options = queue.options
+    policy = options.dead_letter_retention if dead else options.retention
+    if not retention.keeps(policy):
+        return None
+    expires_at = retention.expires_at(policy, context.now)
+    if expires_at is not None:
+        context.effects.add_due(CLEANUP, expires_at)
+    return (
+        int(outcome.state),
+        outcome.attempts,
+        result,
+        outcome.reason,
+        context.now,
+        expires_at,
+        dead_letter_name(queue.name, options) if dead else None,
+        row_id,
+    )
+
+
+def _record(row: HeldRow, ending: Ending, outcome: Verdict, now: int) -> Row:
+    error = ending.error
+    return (
+        row.id,
+        row.attempt_id,
+        row.attempts,
+        row.worker_id,
+        row.started_at,
+        now,
+        outcome.outcome,
+        None if error is None else error.type,
+        None if error is None else error.message,
+        None if error is None else error.traceback,
+    )
+
+
+def _write(
+    ready: list[tuple[HeldRow, Verdict]],
+    delayed: list[Row],
+    finished: list[Row],
+    records: list[Row],
+    gone: list[Row],
+    now: int,
+) -> Operation[None]:
+    if ready:
+        ticket = yield from tickets(len(ready))
+        rows = [
+            (outcome.attempts, claim_key(row.priority, now), ticket + place, row.id)
+            for place, (row, outcome) in enumerate(ready)
+        ]
+        yield ExecuteMany("make_ready", rows)
+    if delayed:
+        yield ExecuteMany("make_invisible", delayed)
+    new = [record for record in records if len(record) > 1]
+    if new:
+        yield ExecuteMany("insert_attempts", new)
+        old = [(r[0], r[2] - MAX_RECORDS) for r in new if r[2] > MAX_RECORDS]
+        if old:
+            yield ExecuteMany("trim_attempts", old)
+    dropped = [record for record in records if len(record) == 1]
+    if dropped:
+        yield ExecuteMany("delete_attempts", dropped)
+    if finished:
+        yield ExecuteMany("copy_to_history", finished)
+    if gone:
+        yield ExecuteMany("delete_messages", gone)

@@ -1,0 +1,58 @@
+"""What services do: make due messages ready, delete what retention has released."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from trioqueue.policies.priority import claim_key
+from trioqueue.store.operations.attempts import RECEIPT_MICROS
+from trioqueue.store.operations.core import Execute, ExecuteMany, Fetch, tickets
+
+if TYPE_CHECKING:
+    from trioqueue.store.operations.core import Context, Operation
+
+PROMOTE_BATCH: Final = 1000
+CLEANUP_BATCH: Final = 500
+
+
+def promote_due(context: Context) -> Operation[int]:
+    """Make due messages PENDING, in the order they fell due; return how many."""
+    rows = yield Fetch("due_messages", {"now": context.now, "limit": PROMOTE_BATCH})
+    if not rows:
+        return 0
+    ticket = yield from tickets(len(rows))
+    updates = []
+    for place, (row_id, queue, priority, due_at) in enumerate(rows):
+        # It became ready when it fell due, however late this service is.
+        updates.append((claim_key(priority, due_at), ticket + place, row_id))
+        context.effects.ready.add(queue)
+    yield ExecuteMany("promote_messages", updates)
+    return len(rows)
+
+
+def next_due() -> Operation[int | None]:
+    """Return when the next delayed message falls due."""
+    rows = yield Fetch("next_due")
+    instant: int | None = rows[0][0]
+    return instant
+
+
+def clean_up(context: Context) -> Operation[int]:
+    """Delete a batch of what retention has released; return how many messages."""
+    rows = yield Fetch("released_history", {"now": context.now, "limit": CLEANUP_BATCH})
+    if rows:
+        yield ExecuteMany("delete_attempts", rows)
+        yield ExecuteMany("delete_history", rows)
+    return len(rows)
+
+
+def prune_receipts(context: Context) -> Operation[int]:
+    """Forget a batch of answers to attempts that ended long ago; return how many."""
+    return (yield Execute("prune_receipts", {"before": context.now - RECEIPT_MICROS}))
+
+
+def next_release() -> Operation[int | None]:
+    """Return when retention releases the next finished message."""
+    rows = yield Fetch("next_release")
+    instant: int | None = rows[0][0]
+    return instant

@@ -1,0 +1,304 @@
+"""One SQLite connection: opened with our settings, driven by operations.
+
+No error of the driver leaves this file untranslated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, final
+
+from trioqueue.errors import SchemaVersionError, StoreUnavailableError, TrioQueueError
+from trioqueue.store.operations.core import ExecuteMany, Fetch
+from trioqueue.store.sqlite import migrations
+from trioqueue.store.sqlite.statements import STATEMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trioqueue.store.operations.core import Operation
+
+T = TypeVar("T")
+
+Durability = Literal["full", "relaxed"]
+
+MEMORY: Final = ":memory:"
+OLDEST_SQLITE: Final = (3, 37, 0)
+WAL_PAGES: Final = 4000
+"""16 MiB: past this a commit checkpoints by itself, so the WAL stays bounded."""
+WAL_KEPT_BYTES: Final = 64 * 1024 * 1024
+_CACHE_KIB: Final = 32 * 1024
+
+_ADVICE: Final = {
+    "SQLITE_FULL": "the disk is full (or a size limit is reached); free some space, "
+    "then try again: nothing was stored",
+    "SQLITE_READONLY": "the file or its directory is read-only; make it writable for "
+    "this user, or open another file",
+    "SQLITE_CANTOPEN": "the file cannot be opened; check the path and its permissions",
+    "SQLITE_NOTADB": "the file is not an SQLite database; name another file",
+    "SQLITE_CORRUPT": "the file is damaged; restore it from a backup",
+    "SQLITE_IOERR": "the disk reports an error; check the disk and the file system",
+    "SQLITE_BUSY": "another process holds the database; try again",
+    "SQLITE_LOCKED": "another connection holds the table; try again",
+    "SQLITE_PROTOCOL": "the file's locks do not work; is it on a network file system?",
+    "SQLITE_PERM": "the file's permissions forbid it",
+    "SQLITE_INTERRUPT": "the query was interrupted",
+    "SQLITE_NOMEM": "there is not enough memory",
+    "SQLITE_TOOBIG": "a value is larger than SQLite can hold",
+}
+
+
+def primary_code(error: sqlite3.Error) -> str:
+    """Return an error's primary result code by name, "" if it has none."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    return "_".join(name.split("_")[:2])
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Say whether another connection was in the way, so that trying again helps."""
+    return primary_code(error) in ("SQLITE_BUSY", "SQLITE_LOCKED")
+
+
+def translate(error: sqlite3.Error, path: str) -> TrioQueueError:
+    """Turn a driver's error into one of ours that says what to do."""
+    advice = _ADVICE.get(primary_code(error))
+    if advice is not None:
+        return StoreUnavailableError(f"{path}: {advice} ({error})")
+    if "no such table" in str(error) or "no such column" in str(error):
+        return SchemaVersionError(
+            f"{path}: the tables are not those of this trioqueue ({error}); "
+            "open the store with migrate=True",
+            found=0,
+            known=migrations.SCHEMA_VERSION,
+        )
+    return TrioQueueError(f"{path}: unexpected database error, please report: {error}")
+
+
+@final
+class Connection:
+    """An SQLite connection that runs operations; used by one thread at a time."""
+
+    def __init__(self, path: str, raw: sqlite3.Connection) -> None:
+        self.path = path
+        self.raw = raw
+        self._cursor = raw.cursor()
+        self._cursor.row_factory = None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self.raw.in_transaction
+
+    def begin_write(self) -> bool:
+        """Begin a write transaction; False means that another process is writing.
+
+        Raises:
+            StoreUnavailableError: The database cannot be written.
+        """
+        try:
+            self._cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if is_busy(error):
+                return False
+            raise translate(error, self.path) from error
+        return True
+
+    def commit(self) -> None:
+        """Make the transaction durable.
+
+        Raises:
+            StoreUnavailableError: It could not be; nothing of it is stored.
+        """
+        self.statement("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo the open transaction, if there is one."""
+        if self.raw.in_transaction:
+            self.statement("ROLLBACK")
+
+    def statement(self, sql: str) -> list[Any]:
+        """Run one statement that is no query of an operation."""
+        try:
+            return self._cursor.execute(sql).fetchall()
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error
+
+    def drive(self, operation: Operation[T]) -> T:
+        """Run an operation to its end in the open transaction.
+
+        Raises:
+            TrioQueueError: What the operation or the database says.
+        """
+        send = operation.send
+        answer: Any = None
+        try:
+            while True:
+                answer = self._run(send(answer))
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error
+        finally:
+            operation.close()
+
+    def _run(self, query: Any) -> Any:
+        cursor = self._cursor
+        if type(query) is ExecuteMany:
+            return cursor.executemany(STATEMENTS[query.name], query.rows).rowcount
+        parameters = {
+            key: json.dumps(value) if type(value) is list else value
+            for key, value in query.parameters.items()
+        }
+        cursor.execute(STATEMENTS[query.name], parameters)
+        return cursor.fetchall() if type(query) is Fetch else cursor.rowcount
+
+    def close(self) -> None:
+        """Close it; an open transaction is rolled back."""
+        self.raw.close()
+
+
+def open_connection(
+    path: str, durability: Durability = "full", *, reader: bool = False
+) -> Connection:
+    """Open a connection on a database file, or in memory, with our settings.
+
+    Raises:
+        StoreUnavailableError: It cannot be opened, with the reason and what to do.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise StoreUnavailableError(
+            f"SQLite {sqlite3.sqlite_version} is too old; "
+            f"trioqueue needs {'.'.join(map(str, OLDEST_SQLITE))} or newer"
+        )
+    _check_path(path)
+    memory = path == MEMORY
+    uri = MEMORY if memory else f"file:{urllib.parse.quote(path)}?mode=rwc"
+    try:
+        raw = sqlite3.connect(
+            uri,
+            timeout=0,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            uri=not memory,
+        )
+        try:
+            _configure(raw, durability, reader=reader, memory=memory)
+        except BaseException:
+            raw.close()
+            raise
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+    return Connection(path, raw)
+
+
+def _check_path(path: str) -> None:
+    if path == MEMORY:
+        return
+    parent = Path(path).absolute().parent
+    if not parent.is_dir():
+        raise StoreUnavailableError(
+            f"{path}: the directory {parent} does not exist; create it first"
+        )
+    if Path(path).is_dir():
+        raise StoreUnavailableError(f"{path}: is a directory; name a file in it")
+    # A file that has not been touched in this process may be probed safely; see
+    # `trioqueue.store.sqlite.connection` on why it is never opened by us.
+    if Path(path).exists() and not os.access(path, os.W_OK):
+        raise StoreUnavailableError(f"{path}: {_ADVICE['SQLITE_READONLY']}")
+
+
+def _configure(
+    raw: sqlite3.Connection, durability: Durability, *, reader: bool, memory: bool
+) -> None:
+    # Waiting is ours: SQLite's own busy handler starves some processes for seconds.
+    raw.execute("PRAGMA busy_timeout = 0")
+    raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    raw.execute("PRAGMA temp_store = MEMORY")
+    if reader:
+        raw.execute("PRAGMA query_only = ON")
+        return
+    if not memory:
+        _enable_wal(raw)
+        level = "FULL" if durability == "full" else "NORMAL"
+        raw.execute(f"PRAGMA synchronous = {level}")
+        raw.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        raw.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+
+
+def _enable_wal(raw: sqlite3.Connection) -> None:
+    # Asking first: changing the mode needs the file for itself, reading it does not.
+    (mode,) = raw.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        (mode,) = raw.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        message = f"the file system does not support SQLite's WAL (mode {mode})"
+        raise sqlite3.OperationalError(message)
+
+
+def retry_pause(waited: float) -> float:
+    """Return how long to wait, in seconds, before asking for a busy lock again.
+
+    Short and jittered, so that processes share the lock fairly; a little longer once a
+    foreign process clearly keeps it.
+    """
+    spread = random.uniform(0.5, 1.5)
+    return spread * (0.001 if waited < 0.1 else 0.004)
+
+
+def prepare_database(
+    connection: Connection, *, migrate: bool, pause: Callable[[float], None]
+) -> None:
+    """Check the schema version, and bring the tables up to date.
+
+    Several processes may do so at once.
+
+    Raises:
+        SchemaVersionError: The database is newer than this code, or older and `migrate`
+            is false.
+        StoreUnavailableError: The database cannot be read or written.
+    """
+    version = read_version(connection, pause)
+    migrations.check_version(version)
+    if version == migrations.SCHEMA_VERSION:
+        return
+    if not migrate:
+        raise SchemaVersionError(
+            f"{connection.path}: the schema is at version {version}, this trioqueue "
+            f"needs {migrations.SCHEMA_VERSION}; open the store with migrate=True",
+            found=version,
+            known=migrations.SCHEMA_VERSION,
+        )
+    waited = 0.0
+    while not connection.begin_write():
+        pause(step := retry_pause(waited))
+        waited += step
+    try:
+        version = migrations.schema_version(connection.raw)
+        migrations.check_version(version)
+        if version < migrations.SCHEMA_VERSION:
+            migrations.apply(connection.raw)
+        connection.commit()
+    except sqlite3.Error as error:
+        raise translate(error, connection.path) from error
+    finally:
+        connection.rollback()
+
+
+def read_version(connection: Connection, pause: Callable[[float], None]) -> int:
+    """Return the schema version, waiting while another process holds the file."""
+    waited = 0.0
+    while True:
+        try:
+            return migrations.schema_version(connection.raw)
+        except sqlite3.Error as error:
+            if not is_busy(error) or waited > 10:
+                raise translate(error, connection.path) from error
+        pause(step := retry_pause(waited))
+        waited += step

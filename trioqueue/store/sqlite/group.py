@@ -1,0 +1,200 @@
+"""Serving many callers with one transaction.
+
+`run_group` runs a list of requests in one transaction: those for the same batch
+operation are merged into one run of it, the others run one after the other, and each
+gets its own outcome.  An operation that fails never fails its neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+
+import attrs
+from outcome import Error, Outcome, Value
+
+from trioqueue.errors import StoreUnavailableError
+from trioqueue.store.operations.core import Context, Effects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import trio
+
+    from trioqueue.store.sqlite.connection import Connection
+
+ContextMaker: TypeAlias = "Callable[[], Context]"
+
+
+@final
+@attrs.define(eq=False)
+class Request:
+    """One caller's work: an operation, and the task that waits for it.
+
+    Attributes:
+        operation: A batch operation, or with `items` None a single one.
+        items: What the caller wants done by a batch operation.
+        task: The Trio task to wake, if one sleeps on it.
+        taken: Whether the work has begun, so that it can no longer be canceled.
+        outcome: The answer.
+    """
+
+    operation: Callable[..., Any]
+    items: Sequence[Any] | None = None
+    task: trio.lowlevel.Task | None = None
+    taken: bool = False
+    outcome: Outcome[Any] | None = None
+
+
+@final
+class _Unit:
+    """Requests that are served by one run of an operation."""
+
+    __slots__ = ("operation", "requests")
+
+    def __init__(self, operation: Callable[..., Any], request: Request) -> None:
+        self.operation = operation
+        self.requests = [request]
+
+
+def _units(requests: Sequence[Request]) -> list[_Unit]:
+    units: list[_Unit] = []
+    merged: dict[Any, _Unit] = {}
+    for request in requests:
+        unit = None if request.items is None else merged.get(request.operation)
+        if unit is not None:
+            unit.requests.append(request)
+            continue
+        unit = _Unit(request.operation, request)
+        units.append(unit)
+        if request.items is not None:
+            merged[request.operation] = unit
+    return units
+
+
+def run_group(
+    connection: Connection, requests: Sequence[Request], make_context: ContextMaker
+) -> Effects:
+    """Run requests in the write transaction that is open, commit, set their outcomes.
+
+    Where the transaction as a whole is lost (a full disk may do that), each request is
+    tried again in a transaction of its own.
+
+    Returns:
+        What the committed work changed for others.
+    """
+    units = _units(requests)
+    effects = Effects()
+    try:
+        _run_units(connection, units, make_context, effects)
+        connection.commit()
+    except _TransactionLostError as lost:
+        connection.rollback()
+        if len(requests) == 1:
+            requests[0].outcome = Error(lost.cause)
+            return Effects()
+    except StoreUnavailableError as error:
+        # COMMIT failed: nothing of the group is stored.
+        connection.rollback()
+        if len(requests) == 1:
+            requests[0].outcome = Error(error)
+            return Effects()
+    else:
+        return effects
+    return _run_alone(connection, requests, make_context)
+
+
+def _run_alone(
+    connection: Connection, requests: Sequence[Request], make_context: ContextMaker
+) -> Effects:
+    effects = Effects()
+    for request in requests:
+        try:
+            begun = connection.begin_write()
+        except StoreUnavailableError as error:
+            request.outcome = Error(error)
+            continue
+        if begun:
+            effects.merge(run_group(connection, [request], make_context))
+        else:
+            message = f"{connection.path}: another process took the lock; try again"
+            request.outcome = Error(StoreUnavailableError(message))
+    return effects
+
+
+@final
+class _TransactionLostError(Exception):
+    """The transaction is gone, with everything that was done in it."""
+
+    def __init__(self, cause: Exception) -> None:
+        self.cause = cause
+        super().__init__(str(cause))
+
+
+_SAVEPOINT: Final = "SAVEPOINT one_unit"
+_RELEASE: Final = "RELEASE one_unit"
+_BACK: Final = "ROLLBACK TO one_unit"
+
+
+def _run_units(
+    connection: Connection,
+    units: Sequence[_Unit],
+    make_context: ContextMaker,
+    effects: Effects,
+) -> None:
+    alone = len(units) == 1
+    for unit in units:
+        if alone and len(unit.requests) == 1:
+            # Nobody else is in the transaction, so it is itself the savepoint.
+            _run_only(connection, unit, make_context, effects)
+            continue
+        connection.statement(_SAVEPOINT)
+        error = _run_unit(connection, unit, make_context, effects)
+        if error is not None:
+            _go_back(connection, error)
+            for request in unit.requests:
+                single = _Unit(unit.operation, request)
+                failed = _run_unit(connection, single, make_context, effects)
+                if failed is not None:
+                    _go_back(connection, failed)
+                    request.outcome = Error(failed)
+        connection.statement(_RELEASE)
+
+
+def _run_only(
+    connection: Connection, unit: _Unit, make_context: ContextMaker, effects: Effects
+) -> None:
+    error = _run_unit(connection, unit, make_context, effects)
+    if error is not None:
+        raise _TransactionLostError(error)
+
+
+def _go_back(connection: Connection, error: Exception) -> None:
+    """Undo one unit; a database that lost the whole transaction ends the group."""
+    if not connection.in_transaction:
+        raise _TransactionLostError(error)
+    connection.statement(_BACK)
+
+
+def _run_unit(
+    connection: Connection, unit: _Unit, make_context: ContextMaker, effects: Effects
+) -> Exception | None:
+    """Run one unit and set its requests' outcomes, or return what went wrong."""
+    context = make_context()
+    try:
+        first = unit.requests[0]
+        if first.items is None:
+            first.outcome = Value(connection.drive(unit.operation(context)))
+        else:
+            items: list[Any] = []
+            for request in unit.requests:
+                items += request.items or ()
+            answers = connection.drive(unit.operation(context, items))
+            start = 0
+            for request in unit.requests:
+                end = start + len(request.items or ())
+                request.outcome = Value(answers[start:end])
+                start = end
+    except Exception as error:  # noqa: BLE001  it is the caller's answer
+        return error
+    effects.merge(context.effects)
+    return None

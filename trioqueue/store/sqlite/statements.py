@@ -1,0 +1,215 @@
+"""The SQL behind each query name: queues and live messages.
+
+States are written as literals (0 INVISIBLE, 1 PENDING, 2 RUNNING) so that the partial
+indexes match.  A parameter that is a list arrives as a JSON array.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trioqueue.store.operations.claim import ReadyRow
+from trioqueue.store.operations.rows import HeldRow, LiveRow
+from trioqueue.store.sqlite.history_statements import HISTORY_STATEMENTS
+
+_QUEUE: Final = (
+    "queue_id, name, options, created_at, updated_at, paused_at, pause_reason"
+)
+_LIVE: Final = ", ".join(LiveRow._fields)
+_READY: Final = ", ".join(ReadyRow._fields)
+_HELD: Final = ", ".join(HeldRow._fields)
+
+_NO_ATTEMPT: Final = """
+    attempt_id = NULL, token = NULL, started_at = NULL, lease_expires_at = NULL,
+    heartbeat_expires_at = NULL, deadline = NULL, renewals = 0, attempt_lease = NULL
+"""
+
+QUEUE_STATEMENTS: Final = {
+    "queues_by_name": f"""
+        SELECT {_QUEUE} FROM tq_queues
+        WHERE name IN (SELECT value FROM json_each(:names))
+    """,
+    "queues_by_id": f"""
+        SELECT {_QUEUE} FROM tq_queues
+        WHERE queue_id IN (SELECT value FROM json_each(:ids))
+    """,
+    "list_queues": f"""
+        SELECT {_QUEUE} FROM tq_queues
+        WHERE name > :after AND substr(name, 1, :length) = :prefix
+        ORDER BY name LIMIT :limit
+    """,
+    "insert_queue": """
+        INSERT INTO tq_queues (name, options, dead_letter_name, created_at, updated_at)
+        VALUES (:name, :options, :dead_letter_name, :now, :now)
+    """,
+    "update_queue": """
+        UPDATE tq_queues
+        SET options = :options, dead_letter_name = :dead_letter_name, updated_at = :now
+        WHERE queue_id = :queue_id
+    """,
+    "set_paused": """
+        UPDATE tq_queues SET paused_at = :paused_at, pause_reason = :reason
+        WHERE queue_id = :queue_id
+    """,
+    "queue_contents": """
+        SELECT
+            (SELECT count(*) FROM tq_messages WHERE queue_id = :queue_id),
+            (SELECT count(*) FROM tq_history WHERE queue_id = :queue_id AND state = 5)
+    """,
+    "delete_queue": "DELETE FROM tq_queues WHERE queue_id = :queue_id",
+    "delete_queue_messages": "DELETE FROM tq_messages WHERE queue_id = :queue_id",
+    "delete_queue_history": "DELETE FROM tq_history WHERE queue_id = :queue_id",
+    "delete_queue_attempts": """
+        DELETE FROM tq_attempts WHERE message_row IN (
+            SELECT id FROM tq_messages WHERE queue_id = :queue_id
+            UNION ALL SELECT id FROM tq_history WHERE queue_id = :queue_id
+        )
+    """,
+}
+
+MESSAGE_STATEMENTS: Final = {
+    "take_tickets": """
+        UPDATE tq_counters SET value = value + :count WHERE name = 'ticket'
+        RETURNING value
+    """,
+    "insert_messages": """
+        INSERT INTO tq_messages (
+            id, queue_id, message_id, state, priority, claim_key, ready_seq, due_at,
+            created_at, scheduled_at, delay, max_attempts, lease, content_type,
+            metadata, payload
+        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    """,
+    "live_by_message_id": f"""
+        SELECT {_LIVE} FROM tq_messages
+        WHERE queue_id = :queue_id
+          AND message_id IN (SELECT value FROM json_each(:message_ids))
+    """,
+    "ready_messages": f"""
+        SELECT {_READY} FROM tq_messages
+        WHERE queue_id = :queue_id AND state = 1
+        ORDER BY claim_key, ready_seq LIMIT :limit
+    """,
+    "claim_messages": """
+        UPDATE tq_messages
+        SET state = 2, attempts = attempts + 1, attempt_id = ?, token = ?,
+            worker_id = ?, started_at = ?, lease_expires_at = ?,
+            heartbeat_expires_at = ?, deadline = ?, attempt_lease = ?, renewals = 0
+        WHERE id = ?
+    """,
+    "held_messages": f"""
+        SELECT {_HELD} FROM tq_messages
+        WHERE id IN (SELECT value FROM json_each(:ids))
+    """,
+    "renew_leases": """
+        UPDATE tq_messages
+        SET lease_expires_at = ?, heartbeat_expires_at = ?, deadline = ?, renewals = ?
+        WHERE id = ?
+    """,
+    "request_abort": """
+        UPDATE tq_messages SET abort_requested_at = :now, abort_reason = :reason
+        WHERE id = :id
+    """,
+    "make_ready": f"""
+        UPDATE tq_messages
+        SET state = 1, attempts = ?, claim_key = ?, ready_seq = ?, due_at = NULL,
+            {_NO_ATTEMPT}
+        WHERE id = ?
+    """,
+    "make_invisible": f"""
+        UPDATE tq_messages
+        SET state = 0, attempts = ?, due_at = ?, claim_key = ?, {_NO_ATTEMPT}
+        WHERE id = ?
+    """,
+    "delete_messages": "DELETE FROM tq_messages WHERE id = ?",
+    "due_messages": """
+        SELECT m.id, q.name, m.priority, m.due_at
+        FROM tq_messages AS m JOIN tq_queues AS q ON q.queue_id = m.queue_id
+        WHERE m.state = 0 AND m.due_at <= :now
+        ORDER BY m.due_at, m.id LIMIT :limit
+    """,
+    "promote_messages": """
+        UPDATE tq_messages SET state = 1, claim_key = ?, ready_seq = ?, due_at = NULL
+        WHERE id = ? AND state = 0
+    """,
+    "next_due": "SELECT min(due_at) FROM tq_messages WHERE state = 0",
+    "expired_messages": """
+        SELECT m.id, q.name, m.message_id, m.attempt_id, m.deadline
+        FROM tq_messages AS m JOIN tq_queues AS q ON q.queue_id = m.queue_id
+        WHERE m.state = 2 AND m.deadline <= :now
+          AND (:queue IS NULL OR q.name = :queue)
+        ORDER BY m.deadline, m.id LIMIT :limit
+    """,
+    "next_expiry": "SELECT min(deadline) FROM tq_messages WHERE state = 2",
+    "peek_pending": f"""
+        SELECT {_LIVE} FROM tq_messages
+        WHERE queue_id = :queue_id AND state = 1
+          AND claim_key >= :low_key AND claim_key < :high_key
+          AND (:first IS NULL OR (claim_key, ready_seq) > (:first, :second))
+        ORDER BY claim_key, ready_seq LIMIT :limit
+    """,
+    "peek_running": f"""
+        SELECT {_LIVE} FROM tq_messages
+        WHERE queue_id = :queue_id AND state = 2 AND priority BETWEEN :low AND :high
+          AND (:first IS NULL OR (deadline, id) > (:first, :second))
+        ORDER BY deadline, id LIMIT :limit
+    """,
+    "peek_invisible": f"""
+        SELECT {_LIVE} FROM tq_messages
+        WHERE queue_id = :queue_id AND state = 0 AND priority BETWEEN :low AND :high
+          AND (:first IS NULL OR (due_at, id) > (:first, :second))
+        ORDER BY due_at, id LIMIT :limit
+    """,
+    "position_of": """
+        SELECT state,
+            CASE state WHEN 0 THEN due_at WHEN 1 THEN claim_key ELSE deadline END,
+            CASE state WHEN 1 THEN ready_seq ELSE id END
+        FROM tq_messages WHERE queue_id = :queue_id AND message_id = :message_id
+        UNION ALL
+        SELECT state, finished_at, id
+        FROM tq_history WHERE queue_id = :queue_id AND message_id = :message_id
+    """,
+    "queues_with_ready": """
+        SELECT name FROM tq_queues AS q
+        WHERE name IN (SELECT value FROM json_each(:names)) AND paused_at IS NULL
+          AND EXISTS (
+              SELECT 1 FROM tq_messages AS m
+              WHERE m.queue_id = q.queue_id AND m.state = 1
+          )
+    """,
+    "is_live": """
+        SELECT 1 FROM tq_messages AS m JOIN tq_queues AS q ON q.queue_id = m.queue_id
+        WHERE q.name = :queue AND m.message_id = :message_id
+    """,
+    "count_states": """
+        SELECT 0, count(*) FROM tq_messages WHERE state = 0 AND queue_id = :queue_id
+        UNION ALL
+        SELECT 1, count(*) FROM tq_messages WHERE state = 1 AND queue_id = :queue_id
+        UNION ALL
+        SELECT 2, count(*) FROM tq_messages WHERE state = 2 AND queue_id = :queue_id
+        UNION ALL
+        SELECT state, count(*) FROM tq_history
+        WHERE queue_id = :queue_id GROUP BY state
+    """,
+    "queue_instants": """
+        SELECT
+            (SELECT min(deadline) FROM tq_messages
+             WHERE state = 2 AND queue_id = :queue_id),
+            (SELECT min(due_at) FROM tq_messages
+             WHERE state = 0 AND queue_id = :queue_id),
+            -- The lowest key is of the highest priority; the oldest of each band
+            -- is its first entry.
+            (SELECT min(claim_key % 288230376151711744) FROM (
+                SELECT (SELECT min(claim_key) FROM tq_messages
+                        WHERE state = 1 AND queue_id = :queue_id
+                          AND claim_key >= band.value * 288230376151711744
+                          AND claim_key < (band.value + 1) * 288230376151711744
+                       ) AS claim_key
+                FROM json_each('[0,1,2,3,4]') AS band))
+    """,
+}
+
+STATEMENTS: Final[dict[str, str]] = {
+    **QUEUE_STATEMENTS,
+    **MESSAGE_STATEMENTS,
+    **HISTORY_STATEMENTS,
+}

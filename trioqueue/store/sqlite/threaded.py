@@ -1,0 +1,113 @@
+"""The executor for real time: a writer thread, and readers that never wait for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar, final
+
+import trio
+
+from trioqueue.errors import StoreClosedError
+from trioqueue.store.operations.core import Context
+from trioqueue.store.sqlite.connection import (
+    MEMORY,
+    Connection,
+    open_connection,
+)
+from trioqueue.store.sqlite.group import Request
+from trioqueue.store.sqlite.writer import WriterThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trioqueue.store.operations.core import Effects, Failure, Operation
+    from trioqueue.store.sqlite.connection import Durability
+    from trioqueue.store.sqlite.group import ContextMaker
+    from trioqueue.store.sqlite.writer import WriterStatistics
+
+T = TypeVar("T")
+ItemT = TypeVar("ItemT")
+
+READERS: Final = 4
+"""Reads that may run at once; more would only share the same two disks and cores."""
+
+
+@final
+class ThreadedExecutor:
+    """Runs operations on a database file from worker threads.
+
+    A database in memory has one connection only, so its reads go through the writer.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        durability: Durability,
+        make_context: ContextMaker,
+        announce: Callable[[Effects], None],
+    ) -> None:
+        self._path = connection.path
+        self._durability = durability
+        self._writer = WriterThread(connection, make_context, announce)
+        self._limiter = trio.CapacityLimiter(READERS)
+        self._idle_readers: list[Connection] = []
+        self._closed = False
+
+    @property
+    def sees_every_change(self) -> bool:
+        """Other processes may write to a file; nobody else sees a memory database."""
+        return self._path == MEMORY
+
+    async def batch(
+        self,
+        operation: Callable[[Context, Sequence[ItemT]], Operation[list[T | Failure]]],
+        items: Sequence[ItemT],
+    ) -> list[T | Failure]:
+        """Run a batch operation together with whoever else asks for it."""
+        answers: list[T | Failure] = await self._writer.submit(
+            Request(operation, items)
+        )
+        return answers
+
+    async def write(self, operation: Callable[[Context], Operation[T]]) -> T:
+        """Run an operation that writes, in the next group."""
+        answer: T = await self._writer.submit(Request(operation))
+        return answer
+
+    async def read(self, operation: Callable[[], Operation[T]]) -> T:
+        """Run an operation in a read transaction, beside whatever is being written."""
+        if self._path == MEMORY:
+            return await self.write(lambda _: operation())
+        if self._closed:
+            message = "the store is closed"
+            raise StoreClosedError(message)
+        return await trio.to_thread.run_sync(
+            self._read, operation, limiter=self._limiter
+        )
+
+    def _read(self, operation: Callable[[], Operation[T]]) -> T:
+        try:
+            reader = self._idle_readers.pop()
+        except IndexError:
+            reader = open_connection(self._path, self._durability, reader=True)
+        try:
+            reader.statement("BEGIN")
+            try:
+                return reader.drive(operation())
+            finally:
+                reader.rollback()
+        finally:
+            if self._closed:
+                reader.close()
+            else:
+                self._idle_readers.append(reader)
+
+    def statistics(self) -> WriterStatistics:
+        """Return what the writer has done so far."""
+        return self._writer.statistics()
+
+    async def aclose(self) -> None:
+        """Finish the transaction in hand and close every connection."""
+        self._closed = True
+        while self._idle_readers:
+            self._idle_readers.pop().close()
+        await self._writer.aclose()
