@@ -60,3 +60,6 @@ from trioqueue.model import RetentionPolicy as RetentionPolicy
 from trioqueue.model import RetryPolicy as RetryPolicy
 from trioqueue.store import Store as Store
 from trioqueue.store import open_store as open_store
+from trioqueue.worker import Worker as Worker
+from trioqueue.worker import WorkerStatistics as WorkerStatistics
+from trioqueue.services import open_services as open_services

@@ -9,19 +9,21 @@ an attempt ends by what its code did, for both.
 from __future__ import annotations
 
 import math
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, final
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, final
 
 import trio
 
 from trioqueue._background import open_background
 from trioqueue.errors import (
     Discard,
+    ExecutionLimitError,
     HandlerSignal,
     LeaseLostError,
     Retry,
     Snooze,
     StoreUnavailableError,
+    ValidationError,
 )
 from trioqueue.model.spans import instant_to_micros
 from trioqueue.policies import lease as lease_rules
@@ -148,7 +150,9 @@ async def hold(
                 yield job
             except BaseException as error:  # noqa: BLE001  raised again below
                 raised = error
-    await end_after(store, lease, raised, result=None)
+    ended = await end_after(store, lease, raised, result=None)
+    if ended.error is not None:
+        raise ended.error from raised
     if raised is not None and signal_in(raised) is None:
         raise raised
 
@@ -159,65 +163,99 @@ async def _keep_until_lost(store: JobMethods, lease: LeaseScope) -> None:
         await trio.sleep_forever()
 
 
+class Ended(NamedTuple):
+    """How an attempt was ended, and the error that this itself brought up."""
+
+    how: Literal["completed", "failed", "released", "lost", "unconfirmed"]
+    error: Exception | None = None
+
+
 async def end_after(
-    store: JobMethods, lease: LeaseScope, raised: BaseException | None, result: Any
-) -> None:
+    store: JobMethods,
+    lease: LeaseScope,
+    raised: BaseException | None,
+    result: Any,
+    *,
+    retry_seconds: float | None = None,
+) -> Ended:
     """End an attempt by what its code did.
 
     It returned: complete.  It raised: fail, or what its signal asks for.  It was
     canceled from outside: give the message back.  This is shielded, with a deadline: an
     attempt that cannot be ended in that time ends when its lease does.
 
-    Raises:
-        LeaseLostError: The lease was lost before.
-        ExecutionLimitError: The code ran over its limit; the attempt has failed.
+    Args:
+        store: The store.
+        lease: The attempt's lease; its scope has been left.
+        raised: What the code raised, if it did.
+        result: What it returned.
+        retry_seconds: The wait before the next attempt, where the code has a say.
     """
-    error: Exception | None = None
-    with trio.move_on_after(HAND_BACK_SECONDS, shield=True) as hand_back:
-        error = await _end(store, lease, raised, result)
-    if hand_back.cancelled_caught:
+    ended: Ended | None = None
+    with trio.move_on_after(HAND_BACK_SECONDS, shield=True):
+        try:
+            ended = await _end(store, lease, raised, result, retry_seconds)
+        except LeaseLostError as error:
+            ended = Ended("lost", error)
+        except StoreUnavailableError as error:
+            ended = Ended("unconfirmed", error)
+        except ValidationError as error:
+            # What the code returned or asked for cannot be stored: that is its failure.
+            await store.fail(lease.job, error)
+            ended = Ended("failed", error)
+    if ended is None:
         message = (
             f"the end of message {lease.job.message_id!r} could not be stored in "
             f"{HAND_BACK_SECONDS:g} s; it is tried again when its lease ends"
         )
-        error = StoreUnavailableError(message)
-    if error is not None:
-        raise error from raised
+        return Ended("unconfirmed", StoreUnavailableError(message))
+    return ended
 
 
 async def _end(
-    store: JobMethods, lease: LeaseScope, raised: BaseException | None, result: Any
-) -> Exception | None:
+    store: JobMethods,
+    lease: LeaseScope,
+    raised: BaseException | None,
+    result: Any,
+    retry_seconds: float | None,
+) -> Ended:
     job = lease.job
     if lease.lost == "aborted":
         # Whatever verb ends it now, the message becomes CANCELED.
-        with suppress(LeaseLostError):
-            await store.release(job)
-        return LeaseLostError(job.queue, job.message_id, "aborted")
-    if raised is None:
+        await store.release(job)
+        return Ended("lost", LeaseLostError(job.queue, job.message_id, "aborted"))
+    if raised is None and not lease.scope.cancelled_caught:
         await store.complete(job, result)
-        return None
+        return Ended("completed")
     if lease.over_limit:
         limit = job.lease_policy.execution_limit_seconds
         error = ExecutionLimitError(f"the handler ran over its limit of {limit:g} s")
-        error.__cause__ = raised if isinstance(raised, Exception) else None
-        await store.fail(job, error)
-        return error
+        await store.fail(job, error, retry_in_seconds=retry_seconds)
+        return Ended("failed", error)
     reason = lease.loss()
-    if reason is not None:
-        return LeaseLostError(job.queue, job.message_id, reason)
+    if reason is not None or raised is None:
+        lost = LeaseLostError(job.queue, job.message_id, reason or "superseded")
+        return Ended("lost", lost)
     signal = signal_in(raised)
-    if isinstance(signal, Retry):
-        await store.fail(job, signal, retry_in_seconds=signal.in_seconds)
-    elif isinstance(signal, Snooze):
+    if isinstance(signal, Snooze):
         await store.release(job, delay_seconds=signal.in_seconds)
-    elif isinstance(signal, Discard):
-        await store.fail(job, signal, final=True)
-    elif isinstance(raised, Exception):
-        await store.fail(job, raised)
-    else:
+        return Ended("released")
+    if signal is None and interruption_in(raised) is not None:
         await store.release(job)
-    return None
+        return Ended("released")
+    if isinstance(signal, Retry) and signal.in_seconds is not None:
+        await store.fail(job, signal, retry_in_seconds=signal.in_seconds)
+    else:
+        final = isinstance(signal, Discard)
+        await store.fail(job, raised, retry_in_seconds=retry_seconds, final=final)
+    return Ended("failed")
+
+
+def interruption_in(raised: BaseException) -> BaseException | None:
+    """Find what code raised that is not its own: a cancellation from outside, Ctrl-C."""
+    if isinstance(raised, BaseExceptionGroup):
+        return raised.split((trio.Cancelled, KeyboardInterrupt))[0]
+    return raised if isinstance(raised, (trio.Cancelled, KeyboardInterrupt)) else None
 
 
 def signal_in(raised: BaseException) -> HandlerSignal | None:

@@ -1,0 +1,76 @@
+"""Takes messages back from workers that died or fell silent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, final, runtime_checkable
+
+from trioqueue.clock import choose_clock
+from trioqueue.services.base import Service
+from trioqueue.store.operations.core import RECLAIM
+from trioqueue.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from trioqueue.model.message import ExpiredMessage
+    from trioqueue.model.spans import Seconds
+
+BATCH: Final = 500
+
+
+@runtime_checkable
+class ReclaimableBackend(Protocol):
+    """What the reclaim service needs; a `Store` is one."""
+
+    async def find_expired_messages(
+        self, queue: str | None = None, limit: int = 1000
+    ) -> list[ExpiredMessage]:
+        """List running messages past a deadline, of one queue or (None) of all."""
+
+    async def reclaim_expired_message(
+        self, queue: str | None, message: ExpiredMessage
+    ) -> bool:
+        """End one expired attempt; False if it was prolonged or ended meanwhile."""
+
+    async def reclaim_expired_messages(self, messages: Sequence[ExpiredMessage]) -> int:
+        """End many expired attempts; return how many were."""
+
+    async def next_expiry(self) -> datetime | None:
+        """Return the earliest deadline of any running message."""
+
+
+@final
+class ReclaimService(Service):
+    """Ends RUNNING messages past a deadline: they are retried or become dead letters.
+
+    Args:
+        backend: The store, or anything else with its four methods.
+        interval_seconds: The most it sleeps, in seconds (5).
+    """
+
+    name: ClassVar[str] = "reclaim"
+    topic: ClassVar[str] = RECLAIM
+
+    def __init__(
+        self, backend: ReclaimableBackend, *, interval_seconds: Seconds = 5.0
+    ) -> None:
+        is_store = isinstance(backend, Store)
+        super().__init__(
+            clock=backend.clock if is_store else choose_clock(),
+            wakeups=backend.wakeups if is_store else None,
+            interval_seconds=interval_seconds,
+            sees_every_change=is_store and backend.sees_every_change,
+        )
+        self._backend = backend
+
+    async def _batch(self) -> int:
+        expired = await self._backend.find_expired_messages(None, BATCH)
+        if not expired:
+            return 0
+        reclaimed = await self._backend.reclaim_expired_messages(expired)
+        # Those found but not reclaimed were prolonged or ended meanwhile.
+        return reclaimed
+
+    async def _find_next_due(self) -> datetime | None:
+        return await self._backend.next_expiry()

@@ -1,0 +1,372 @@
+"""A worker: claims messages, runs their handlers, keeps their leases, stops gracefully.
+
+One fetcher claims what free slots can run; each job is a Trio task in its own cancel
+scope, which is its lease; one loop sends the heartbeats of all; how a handler ended is
+written with whatever else is being committed.  A failing handler never takes the worker
+down.  A worker that is killed leaves nothing to repair: its leases end by themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Protocol,
+    TypeAlias,
+    final,
+    runtime_checkable,
+)
+
+import attrs
+import trio
+
+from trioqueue._lifecycle import Lifecycle
+from trioqueue.errors import (
+    LeaseLostError,
+    QueueNotFoundError,
+    StoreUnavailableError,
+    ValidationError,
+)
+from trioqueue.store.base import check_count, check_queue_name, check_text
+from trioqueue.store.lease_scope import Ended, LeaseScope, end_after, interruption_in
+from trioqueue.store.wakeups import ReadySignal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from trioqueue.model.message import Job
+    from trioqueue.model.spans import Seconds
+    from trioqueue.store import Store
+
+logger: Final = logging.getLogger("trioqueue.worker")
+
+Handler: TypeAlias = "Callable[[Job], Awaitable[Any]]"
+
+DEFAULT_CONCURRENCY: Final = 100
+DEFAULT_GRACE_SECONDS: Final = 30.0
+BEAT_EARLY: Final = 0.2
+"""Heartbeats due within this share of their interval ride along."""
+RETRY_PAUSE_SECONDS: Final = 0.5
+"""How soon a claim or heartbeat that met an unavailable database is tried again."""
+
+
+class HandlerSource(Protocol):
+    """Something that knows handlers by queue; an `App` is one."""
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return a handler for each queue."""
+
+
+@runtime_checkable
+class RetryingHandler(Protocol):
+    """A handler that knows how long its failed messages wait."""
+
+    async def __call__(self, job: Job) -> Any:
+        """Run the handler."""
+
+    def retry_seconds(self, job: Job) -> float | None:
+        """Return the wait after this attempt; None leaves it to the queue's policy."""
+
+
+@final
+@attrs.frozen
+class WorkerStatistics:
+    """What a worker has done so far.
+
+    Attributes:
+        running: Jobs in hand.
+        claimed: Jobs taken.
+        completed: Jobs whose handler returned.
+        failed: Jobs whose handler failed, retries included.
+        released: Jobs given back: snoozed, or cut off by a stop.
+        lost: Jobs whose lease was lost, or that were canceled, meanwhile.
+        heartbeats: Leases prolonged.
+    """
+
+    running: int
+    claimed: int
+    completed: int
+    failed: int
+    released: int
+    lost: int
+    heartbeats: int
+
+
+@final
+class Worker:
+    """Runs handlers for the messages of some queues.
+
+    ::
+
+        async def send(job: trioqueue.Job) -> None:
+            await deliver(job.payload)
+
+        worker = trioqueue.Worker(store, {"emails": send})
+        await nursery.start(worker.run)
+
+    Args:
+        store: The store.
+        handlers: An async function of a `Job` for each queue, or an `App`.
+        queues: Only these of them (default: all).
+        concurrency: The most jobs at once.
+        worker_id: Its name, kept with each attempt (default: the store's own).
+
+    Raises:
+        ValidationError: A handler or an option is wrong.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        handlers: Mapping[str, Handler] | HandlerSource,
+        *,
+        queues: Iterable[str] | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        worker_id: str | None = None,
+    ) -> None:
+        self._store = store
+        self._handlers = _chosen(handlers, queues)
+        self._queues = list(self._handlers)
+        self._concurrency = check_count(concurrency, "concurrency")
+        self._worker_id = check_text(worker_id, "worker_id", most=256)
+        self._lifecycle = Lifecycle("worker")
+        self._leases: set[LeaseScope] = set()
+        self._slot_freed = trio.Event()
+        self._beat_wanted = trio.Event()
+        self._next_beat = math.inf
+        self._claimed = self._completed = self._failed = 0
+        self._released = self._lost = self._heartbeats = 0
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Work until told to stop; start it with ``nursery.start``.
+
+        Raises:
+            QueueNotFoundError: One of the queues does not exist.
+
+        Canceling this cancels the handlers; their messages are given back, their
+        attempts refunded.
+        """
+        for queue in self._queues:
+            await self._store.get_queue(queue)
+        signal = ReadySignal(self._queues)
+        hub = self._store.wakeups
+        hub.add_signal(signal)
+        try:
+            with self._lifecycle.running(), hub.listen_for_abort(self):
+                # Heartbeats outlive the last job; jobs outlive the fetcher.
+                async with trio.open_nursery() as background:
+                    background.start_soon(self._send_heartbeats)
+                    async with trio.open_nursery() as jobs:
+                        self._lifecycle.set_work_scope(jobs.cancel_scope)
+                        task_status.started()
+                        with self._lifecycle.intake():
+                            await self._fetch(jobs, signal)
+                    background.cancel_scope.cancel(reason="the last job has ended")
+        finally:
+            hub.remove_signal(signal)
+
+    def stop(self) -> None:
+        """Claim no more; jobs in hand go on to their end.  May be called any time."""
+        self._lifecycle.stop()
+
+    async def stop_gracefully(
+        self, *, grace_seconds: Seconds = DEFAULT_GRACE_SECONDS
+    ) -> bool:
+        """Claim no more, let jobs in hand finish, and cut them off after the grace.
+
+        A job that is cut off gives its message back, its attempt refunded.  May be
+        called before the start, twice, or from several tasks.
+
+        Returns:
+            Whether every job ended by itself.
+        """
+        return await self._lifecycle.stop_gracefully(grace_seconds)
+
+    def statistics(self) -> WorkerStatistics:
+        """Return what it has done so far."""
+        return WorkerStatistics(
+            len(self._leases),
+            self._claimed,
+            self._completed,
+            self._failed,
+            self._released,
+            self._lost,
+            self._heartbeats,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Worker of {', '.join(self._queues)}, {len(self._leases)} jobs in hand>"
+
+    async def _fetch(self, jobs: trio.Nursery, signal: ReadySignal) -> None:
+        """Claim what free slots can run, for ever."""
+        while True:
+            while len(self._leases) >= self._concurrency:
+                self._slot_freed = trio.Event()
+                await self._slot_freed.wait()
+            signal.clear()
+            try:
+                if not await self._claim_round(jobs):
+                    await self._store.wait_ready(signal)
+            except StoreUnavailableError as error:
+                logger.warning("claiming: %s; trying again", error)
+                await trio.sleep(RETRY_PAUSE_SECONDS)
+
+    async def _claim_round(self, jobs: trio.Nursery) -> int:
+        """Ask each queue once, beginning with another one each time."""
+        taken = 0
+        for queue in self._queues:
+            free = self._concurrency - len(self._leases)
+            if free <= 0:
+                break
+            try:
+                claimed = await self._store.claim(
+                    queue, limit=free, worker_id=self._worker_id
+                )
+            except QueueNotFoundError:
+                # Deleted while we run: it may come back, and the others go on.
+                logger.warning("queue %r has been deleted", queue)
+                continue
+            # No checkpoint from here on: what was claimed has its task.
+            handler = self._handlers[queue]
+            for job in claimed:
+                self._start(jobs, job, handler)
+            taken += len(claimed)
+        self._queues.append(self._queues.pop(0))
+        return taken
+
+    def _start(self, jobs: trio.Nursery, job: Job, handler: Handler) -> None:
+        lease = LeaseScope(self._store.clock, job)
+        self._leases.add(lease)
+        self._claimed += 1
+        if lease.heartbeat_at < self._next_beat:
+            self._next_beat = lease.heartbeat_at
+            self._beat_wanted.set()
+        jobs.start_soon(self._run_job, lease, handler, name=job.message_id)
+
+    async def _run_job(self, lease: LeaseScope, handler: Handler) -> None:
+        """Run one handler under its lease, and end the attempt by what it did."""
+        raised: BaseException | None = None
+        result: Any = None
+        try:
+            try:
+                with lease.scope:
+                    result = await _awaitable(handler(lease.job), handler)
+            except BaseException as error:  # noqa: BLE001  whatever a handler raises
+                raised = error
+            retry_seconds = None
+            if raised is not None and isinstance(handler, RetryingHandler):
+                retry_seconds = handler.retry_seconds(lease.job)
+            ended = await end_after(
+                self._store, lease, raised, result, retry_seconds=retry_seconds
+            )
+            self._count(lease.job, ended, raised)
+        finally:
+            self._leases.discard(lease)
+            self._slot_freed.set()
+        if raised is not None:
+            interruption = interruption_in(raised)
+            if interruption is not None:
+                raise interruption
+
+    def _count(self, job: Job, ended: Ended, raised: BaseException | None) -> None:
+        if ended.how == "completed":
+            self._completed += 1
+            return
+        where = f"message {job.message_id} of queue {job.queue} (attempt {job.attempt})"
+        if ended.how == "failed":
+            self._failed += 1
+            logger.warning("%s failed", where, exc_info=ended.error or raised)
+        elif ended.how == "released":
+            self._released += 1
+            logger.info("%s was given back", where)
+        else:
+            self._lost += 1
+            logger.warning("%s: %s", where, ended.error)
+
+    def on_abort(self, queue: str, message_id: str) -> None:
+        """Hear that a running message is to be canceled; perhaps it is one of ours."""
+        for lease in self._leases:
+            lease.on_abort(queue, message_id)
+
+    async def _send_heartbeats(self) -> None:
+        """Prolong the leases of all jobs, those due at about the same time together."""
+        clock = self._store.clock
+        while True:
+            self._next_beat = min(
+                (lease.heartbeat_at for lease in self._leases), default=math.inf
+            )
+            self._beat_wanted = trio.Event()
+            deadline = math.inf
+            if self._next_beat < math.inf:
+                deadline = clock.trio_deadline(int(self._next_beat))
+            with trio.move_on_at(deadline) as nap:
+                await self._beat_wanted.wait()
+            if not nap.cancelled_caught:
+                continue
+            now = clock.now_us()
+            due = [
+                lease
+                for lease in self._leases
+                if lease.heartbeat_at - lease.interval * BEAT_EARLY <= now
+            ]
+            await self._beat(due)
+
+    async def _beat(self, due: list[LeaseScope]) -> None:
+        try:
+            answers = await self._store.heartbeat_many(lease.job for lease in due)
+        except StoreUnavailableError as error:
+            # Should this last, each lease's own deadline stops its handler in time.
+            logger.warning("heartbeats: %s; trying again", error)
+            await trio.sleep(RETRY_PAUSE_SECONDS)
+            return
+        now = self._store.clock.now_us()
+        for lease, answer in zip(due, answers, strict=True):
+            if isinstance(answer, LeaseLostError):
+                lease.lose(answer.reason)
+            else:
+                lease.renew(answer, now)
+                self._heartbeats += 1
+
+
+async def _awaitable(value: Any, handler: Handler) -> Any:
+    """Await what a handler returned, or say that it should have been async."""
+    if not hasattr(value, "__await__"):
+        message = (
+            f"the handler {handler!r} must be an async function; give plain functions "
+            "to an App, which runs them in threads"
+        )
+        raise TypeError(message)
+    return await value
+
+
+def _chosen(
+    handlers: Mapping[str, Handler] | HandlerSource, queues: Iterable[str] | None
+) -> dict[str, Handler]:
+    """Return the handlers of the queues that are asked for."""
+    known = handlers if isinstance(handlers, Mapping) else handlers.handlers()
+    for queue, handler in known.items():
+        check_queue_name(queue, "handlers")
+        if not callable(handler):
+            raise ValidationError.of(
+                "handlers", f"expected an async function for {queue!r}, got {handler!r}"
+            )
+    if isinstance(queues, str):
+        raise ValidationError.of("queues", f"expected a list of names, got {queues!r}")
+    names = list(known) if queues is None else list(dict.fromkeys(queues))
+    missing = [name for name in names if name not in known]
+    if missing or not names:
+        problem = (
+            f"there is no handler for {', '.join(map(repr, missing))}"
+            if missing
+            else "there is nothing to work on"
+        )
+        raise ValidationError.of(
+            "queues", f"{problem}; handlers: {', '.join(map(repr, known)) or 'none'}"
+        )
+    return {name: known[name] for name in names}
