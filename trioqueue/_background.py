@@ -23,11 +23,24 @@ async def open_background(reason: str) -> AsyncIterator[trio.Nursery]:
         reason: Why the tasks are canceled in the end.
     """
     raised: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        try:
-            yield nursery
-        except BaseException as error:  # noqa: BLE001  raised again below
-            raised = error
-        nursery.cancel_scope.cancel(reason=reason)
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                yield nursery
+            except BaseException as error:  # noqa: BLE001  raised again below
+                raised = error
+            nursery.cancel_scope.cancel(reason=reason)
+    except BaseException as error:
+        # Cancellation from outside strikes the tasks too; what the block raised says
+        # more.
+        if raised is None or not only_canceled(error):
+            raise
     if raised is not None:
         raise raised
+
+
+def only_canceled(error: BaseException) -> bool:
+    """Say whether an exception is nothing but cancellation."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1] is None
+    return isinstance(error, trio.Cancelled)

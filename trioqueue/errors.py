@@ -13,6 +13,7 @@ its attempt ends.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 import attrs
@@ -223,6 +224,10 @@ class SchemaVersionError(TrioQueueError):
         self.known = known
         super().__init__(message)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        maker = partial(type(self), found=self.found, known=self.known)
+        return maker, (self.args[0],)
+
 
 class StoreClosedError(TrioQueueError):
     """The store was closed; use it inside its ``async with open_store(...)`` block."""
@@ -243,6 +248,9 @@ class MessageFailedError(TrioQueueError):
             f"message {message.message_id!r} of queue {message.queue!r} ended "
             f"{message.state.name} ({message.reason}){cause}"
         )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message,)
 
 
 class ExecutionLimitError(TrioQueueError, TimeoutError):
@@ -269,6 +277,10 @@ class Retry(HandlerSignal):
         self.reason = reason
         super().__init__(reason or "the handler asked for a retry")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        maker = partial(Retry, in_seconds=self.in_seconds, reason=self.reason)
+        return maker, ()
+
 
 @final
 class Snooze(HandlerSignal):
@@ -281,6 +293,9 @@ class Snooze(HandlerSignal):
     def __init__(self, *, in_seconds: float | timedelta) -> None:
         self.in_seconds = in_seconds
         super().__init__(f"the handler snoozes for {in_seconds}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(Snooze, in_seconds=self.in_seconds), ()
 
 
 @final

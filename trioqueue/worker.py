@@ -155,21 +155,39 @@ class Worker:
         for queue in self._queues:
             await self._store.get_queue(queue)
         signal = ReadySignal(self._queues)
-        hub = self._store.wakeups
-        hub.add_signal(signal)
-        try:
-            with self._lifecycle.running(), hub.listen_for_abort(self):
-                # Heartbeats outlive the last job; jobs outlive the fetcher.
-                async with trio.open_nursery() as background:
-                    background.start_soon(self._send_heartbeats)
-                    async with trio.open_nursery() as jobs:
-                        self._lifecycle.set_work_scope(jobs.cancel_scope)
-                        task_status.started()
-                        with self._lifecycle.intake():
-                            await self._fetch(jobs, signal)
-                    background.cancel_scope.cancel(reason="the last job has ended")
-        finally:
-            hub.remove_signal(signal)
+        with self._lifecycle.running(), self._store.wakeups.listen_for_ready(signal):
+
+            async def fetch(jobs: trio.Nursery) -> None:
+                task_status.started()
+                await self._fetch(jobs, signal)
+
+            await self._serve(fetch)
+
+    async def run_once(self) -> int:
+        """Run everything that is ready, also what handlers post meanwhile, and return.
+
+        Returns:
+            How many jobs were run.
+
+        Raises:
+            StoreUnavailableError: The database cannot be used now.
+        """
+        before = self._claimed
+        with self._lifecycle.running():
+            await self._serve(self._fetch_until_empty)
+        return self._claimed - before
+
+    async def _serve(self, fetch: Callable[[trio.Nursery], Awaitable[None]]) -> None:
+        """Run a fetcher and the jobs it starts, in the order in which they must end."""
+        with self._store.wakeups.listen_for_abort(self):
+            # Heartbeats outlive the last job; jobs outlive the fetcher.
+            async with trio.open_nursery() as background:
+                background.start_soon(self._send_heartbeats)
+                async with trio.open_nursery() as jobs:
+                    self._lifecycle.set_work_scope(jobs.cancel_scope)
+                    with self._lifecycle.intake():
+                        await fetch(jobs)
+                background.cancel_scope.cancel(reason="the last job has ended")
 
     def stop(self) -> None:
         """Claim no more; jobs in hand go on to their end.  May be called any time."""
@@ -207,8 +225,7 @@ class Worker:
         """Claim what free slots can run, for ever."""
         while True:
             while len(self._leases) >= self._concurrency:
-                self._slot_freed = trio.Event()
-                await self._slot_freed.wait()
+                await self._wait_for_slot()
             signal.clear()
             try:
                 if not await self._claim_round(jobs):
@@ -216,6 +233,17 @@ class Worker:
             except StoreUnavailableError as error:
                 logger.warning("claiming: %s; trying again", error)
                 await trio.sleep(RETRY_PAUSE_SECONDS)
+
+    async def _fetch_until_empty(self, jobs: trio.Nursery) -> None:
+        """Claim until nothing is ready and no job runs that might post more."""
+        while await self._claim_round(jobs) or self._leases:
+            if self._leases:
+                await self._wait_for_slot()
+
+    async def _wait_for_slot(self) -> None:
+        """Sleep until a job ends."""
+        self._slot_freed = trio.Event()
+        await self._slot_freed.wait()
 
     async def _claim_round(self, jobs: trio.Nursery) -> int:
         """Ask each queue once, beginning with another one each time."""

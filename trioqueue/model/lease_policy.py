@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
 
 from trioqueue.errors import Issue, ValidationError
 from trioqueue.model.spans import Seconds, to_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_BASE_SECONDS: Final = 30.0
 MAX_LEASE_SECONDS: Final = 366 * 24 * 3600.0
@@ -75,14 +78,29 @@ class LeasePolicy:
         issues = _field_issues(spans, max_renewals)
         if issues:
             raise ValidationError(issues)
-        self.__attrs_init__(  # type: ignore[attr-defined]  # attrs makes it
-            base=spans["base_seconds"],
-            extend_seconds=spans["extend_seconds"],
-            max_extension_seconds=spans["max_extension_seconds"],
-            max_renewals=max_renewals,
-            heartbeat_seconds=spans["heartbeat_seconds"],
-            execution_limit_seconds=spans["execution_limit_seconds"],
+        self._set({**spans, "max_renewals": max_renewals})
+
+    def _set(self, settings: Mapping[str, Any]) -> None:
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue]
+            base=settings.get("base_seconds"),
+            extend_seconds=settings.get("extend_seconds"),
+            max_extension_seconds=settings.get("max_extension_seconds"),
+            max_renewals=settings.get("max_renewals"),
+            heartbeat_seconds=settings.get("heartbeat_seconds"),
+            execution_limit_seconds=settings.get("execution_limit_seconds"),
         )
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> LeasePolicy:
+        """Make a policy of what `settings` gave, field by field, without checks.
+
+        Fields that were checked one policy at a time may not fit together: a gap
+        between heartbeats longer than the whole hold does no harm, and a message must
+        not become unclaimable for it.
+        """
+        policy = cls.__new__(cls)
+        policy._set(settings)  # noqa: SLF001  a constructor of this class
+        return policy
 
     @property
     def base_seconds(self) -> float:
@@ -105,8 +123,7 @@ class LeasePolicy:
         """Merge field by field: what is set here wins over `lower`."""
         if lower is None:
             return self
-        merged: dict[str, Any] = {**lower.settings(), **self.settings()}
-        return LeasePolicy(**merged)
+        return LeasePolicy.from_settings({**lower.settings(), **self.settings()})
 
 
 def _field_issues(spans: dict[str, float | None], renewals: int | None) -> list[Issue]:
@@ -120,12 +137,12 @@ def _field_issues(spans: dict[str, float | None], renewals: int | None) -> list[
             issues.append(
                 Issue(f"lease.{name}", f"must be greater than 0, got {value:g}")
             )
-        elif name == "base_seconds" and value > MAX_LEASE_SECONDS:
+        elif value > MAX_LEASE_SECONDS and not (
+            math.isinf(value) and name not in ("base_seconds", "extend_seconds")
+        ):
             issues.append(
                 Issue(f"lease.{name}", f"must be at most a year, got {value:g}")
             )
-        elif math.isinf(value) and name == "extend_seconds":
-            issues.append(Issue(f"lease.{name}", "must be finite"))
     if renewals is not None and (
         isinstance(renewals, bool) or not isinstance(renewals, int) or renewals < 0
     ):
@@ -135,7 +152,7 @@ def _field_issues(spans: dict[str, float | None], renewals: int | None) -> list[
     base, beat = spans["base_seconds"], spans["heartbeat_seconds"]
     extension = spans["max_extension_seconds"]
     # With both ends of the hold set here, a gap that long could never be exceeded.
-    # (Against an inherited base it is checked when the policies are merged.)
+    # (Against what is inherited it is not checked: it may change after the message.)
     if (
         base is not None
         and beat is not None

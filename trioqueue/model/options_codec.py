@@ -137,7 +137,7 @@ def decode_options(text: str) -> QueueOptions:
     fairness = document["fairness"]
     return QueueOptions(
         max_attempts=document["max_attempts"],
-        lease=LeasePolicy(**document["lease"]),
+        lease=LeasePolicy.from_settings(document["lease"]),
         retry=RetryPolicy(**document["retry"]),
         retention=RetentionPolicy(**document["retention"]),
         dead_letter_queue=document["dead_letter_queue"],

@@ -11,6 +11,9 @@ from trioqueue.model.message import JSON_TYPE
 _CONTENT_TYPE: Final = re.compile(
     r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(\s*;\s*[^\x00-\x1f\x7f]*)?"
 )
+MAX_DEPTH: Final = 200
+"""How deep lists and objects may be nested, so that what was stored can be read."""
+
 _encode: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":")
 ).encode
@@ -42,16 +45,33 @@ def encode_json(value: Any) -> bytes:
     """
     try:
         text = _encode(value)
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _check_depth(value)
         if "{" in text:
             _check_keys(value)
         return text.encode()
     except UnicodeEncodeError:
         problem = "holds a lone surrogate, which is no character and has no bytes"
     except RecursionError:
-        problem = "is nested too deeply, or holds itself"
+        problem = f"is nested more than {MAX_DEPTH} deep, or holds itself"
     except (TypeError, ValueError) as error:
         problem = f"is not a JSON value: {error}"
     raise EncodingProblem(problem)
+
+
+def _check_depth(value: Any) -> None:
+    """Refuse what a reader with less stack to spare could not decode."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, (dict, list, tuple))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _check_keys(value: Any) -> None:

@@ -13,6 +13,8 @@ Seconds: TypeAlias = float | timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+FIRST_INSTANT = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
+"""The first instant that a datetime can show, in microseconds."""
 LAST_INSTANT = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 """The last instant that a datetime can show, in microseconds."""
 
@@ -47,7 +49,8 @@ def instant_to_micros(instant: datetime, field: str) -> int:
     """Read an aware datetime as microseconds since 1970.
 
     Raises:
-        ValidationError: It is not a datetime, or it has no time zone.
+        ValidationError: It is not a datetime, it has no time zone, or in UTC it falls
+            outside the years 1 to 9999.
     """
     if not isinstance(instant, datetime):
         raise ValidationError.of(field, f"expected an aware datetime, got {instant!r}")
@@ -57,7 +60,12 @@ def instant_to_micros(instant: datetime, field: str) -> int:
             f"{instant.isoformat()} has no time zone; write e.g. "
             "datetime(..., tzinfo=timezone.utc)",
         )
-    return (instant - EPOCH) // MICROSECOND
+    micros = (instant - EPOCH) // MICROSECOND
+    if not FIRST_INSTANT <= micros <= LAST_INSTANT:
+        raise ValidationError.of(
+            field, f"{instant.isoformat()} falls outside the years 1 to 9999 in UTC"
+        )
+    return micros
 
 
 def micros_to_instant(micros: int) -> datetime:

@@ -42,16 +42,19 @@ class DeadLetterMethods(StoreBase):
         Args:
             name: A queue's name, or a dead letter queue's.
             limit: At most so many.
-            after: Go on after this one: the last of the page before, or its message id.
+            after: Go on after this one: the last of the page before, or its message id
+                (which under a shared name may mean several: give the letter then).
             reason: Only those that died for this reason.
 
         Raises:
             QueueNotFoundError: There is no such name.
             MessageNotFoundError: `after` is not there any more.
         """
+        start: tuple[str, str] | str | None = None
         if isinstance(after, DeadLetter):
-            after = after.message.message_id
-        start = None if after is None else check_message_id(after, "after")
+            start = (after.queue, after.message.message_id)
+        elif after is not None:
+            start = check_message_id(after, "after")
         return await self._read(
             dead_letters.list_dead_letters,
             check_queue_name(name, "name"),
@@ -115,7 +118,7 @@ class DeadLetterMethods(StoreBase):
                 "spread_seconds", f"must be from 0 to 1e9, got {spread:g}"
             )
         wanted = check_text(reason, "reason")
-        newest, total = await self._read(_extent, name)
+        newest, total = await self._read(_extent, name, wanted)
         step = to_micros(spread) / max(1, total)
         moved = 0
         while moved < total:
@@ -167,11 +170,11 @@ class DeadLetterMethods(StoreBase):
         )
 
 
-def _extent(name: str) -> Operation[tuple[int, int]]:
-    """Return the newest row and the number of dead letters under a name."""
+def _extent(name: str, reason: str | None = None) -> Operation[tuple[int, int]]:
+    """Return the newest row under a name, and how many there are of a reason."""
     newest = yield from dead_letters.newest_dead_letter(name)
     stats = yield from dead_letters.dead_letter_stats(name)
-    return newest, stats.count
+    return newest, stats.count if reason is None else stats.by_reason.get(reason, 0)
 
 
 def _delete_dead_letter(_: Context, queue: str, message_id: str) -> Operation[None]:

@@ -39,7 +39,9 @@ def make_draft(
     """
     issues: list[Issue] = []
     content = _content(new, issues)
-    metadata_text = _metadata(new.metadata, issues) if new.metadata else None
+    metadata_text = None
+    if new.metadata is not None and new.metadata != {}:
+        metadata_text = _metadata(new.metadata, issues)
     priority = DEFAULT_PRIORITY if new.priority is None else new.priority
     if type(priority) is not int or priority not in PRIORITIES:
         issues.append(

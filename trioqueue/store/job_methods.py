@@ -93,8 +93,7 @@ class JobMethods(StoreBase):
         when this is canceled, nothing has been claimed.
         """
         signal = ReadySignal([check_queue_name(queue)])
-        self._hub.add_signal(signal)
-        try:
+        with self._hub.listen_for_ready(signal):
             while True:
                 signal.clear()
                 jobs = await self.claim(
@@ -103,8 +102,6 @@ class JobMethods(StoreBase):
                 if jobs:
                     return jobs
                 await self.wait_ready(signal)
-        finally:
-            self._hub.remove_signal(signal)
 
     async def wait_ready(self, signal: ReadySignal) -> None:
         """Sleep until a signal is set, or until it is time to look anyway."""

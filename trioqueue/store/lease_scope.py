@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, final
 
 import trio
 
-from trioqueue._background import open_background
+from trioqueue._background import only_canceled, open_background
 from trioqueue.errors import (
     Discard,
     ExecutionLimitError,
@@ -142,25 +142,30 @@ async def hold(
     job = await take()
     lease = LeaseScope(store.clock, job)
     raised: BaseException | None = None
-    async with open_background("the leased block has ended") as nursery:
-        nursery.start_soon(_keep_until_lost, store, lease)
-        with lease.scope:
-            # Carried out by hand: first the attempt ends by what was raised.
-            try:
-                yield job
-            except BaseException as error:  # noqa: BLE001  raised again below
-                raised = error
+    beats: BaseException | None = None
+    try:
+        # The ear first: an abort must not slip by before the heartbeats have begun.
+        with store.wakeups.listen_for_abort(lease):
+            async with open_background("the leased block has ended") as nursery:
+                nursery.start_soon(keep_alive, store, lease)
+                with lease.scope:
+                    # Carried out by hand: first the attempt ends by what was raised.
+                    try:
+                        yield job
+                    except BaseException as error:  # noqa: BLE001  raised again below
+                        raised = error
+    except BaseException as error:  # noqa: BLE001  raised again below
+        # Cancellation from outside strikes the heartbeats too: end the attempt first.
+        beats = error
     ended = await end_after(store, lease, raised, result=None)
+    if beats is not None and not only_canceled(beats):
+        raise beats
     if ended.error is not None:
         raise ended.error from raised
     if raised is not None and signal_in(raised) is None:
         raise raised
-
-
-async def _keep_until_lost(store: JobMethods, lease: LeaseScope) -> None:
-    with store.wakeups.listen_for_abort(lease):
-        await keep_alive(store, lease)
-        await trio.sleep_forever()
+    if beats is not None:
+        raise beats
 
 
 class Ended(NamedTuple):

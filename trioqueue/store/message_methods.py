@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from trioqueue.errors import Issue, NotFoundError, ValidationError
+import trio
+
+from trioqueue.errors import (
+    Issue,
+    MessageNotFoundError,
+    NotFoundError,
+    ValidationError,
+)
 from trioqueue.model.message import (
     JSON_TYPE,
+    LIVE_STATES,
     PRIORITIES,
     BulkMode,
     MessageState,
@@ -15,6 +24,7 @@ from trioqueue.model.message import (
     PostResult,
 )
 from trioqueue.store.base import (
+    POLL_SECONDS,
     StoreBase,
     check_count,
     check_message_id,
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
 
     from trioqueue.model.lease_policy import LeasePolicy
     from trioqueue.model.message import Message
+    from trioqueue.model.queue import QueueOptions
     from trioqueue.model.spans import Seconds
     from trioqueue.store.operations.core import Context, Operation
     from trioqueue.store.operations.post import Draft
@@ -106,7 +117,8 @@ class MessageMethods(StoreBase):
             check_queue_name(queue)
         draft, issues = make_draft(queue, new, self._clock.now_us(), self._source)
         if issues:
-            raise ValidationError(await self._all_issues(draft, issues))
+            found = await self._read(queue_named, check_queue_name(queue))
+            raise ValidationError(_all_issues(draft, issues, found.options))
         (answer,) = await self._executor.batch(post, [draft])
         if isinstance(answer, Failure):
             raise answer.error
@@ -148,10 +160,15 @@ class MessageMethods(StoreBase):
             if problems:
                 issues[index] = problems
         if issues:
-            for index, problems in issues.items():
-                issues[index] = await self._all_issues(drafts[index], problems)
-            if mode is BulkMode.ALL_OR_NOTHING:
-                raise _numbered(issues)
+            # All or nothing names what is wrong with any of them.
+            every = mode is BulkMode.ALL_OR_NOTHING
+            options = (await self._read(queue_named, queue)).options
+            for index in range(len(drafts)) if every else tuple(issues):
+                problems = _all_issues(drafts[index], issues.get(index, []), options)
+                if problems:
+                    issues[index] = problems
+            if every:
+                raise _numbered(dict(sorted(issues.items())))
         good = [draft for index, draft in enumerate(drafts) if index not in issues]
         answers = iter(await self._post_drafts(queue, good, mode))
         return [
@@ -191,13 +208,6 @@ class MessageMethods(StoreBase):
                 raise result.error
         return results
 
-    async def _all_issues(self, draft: Draft, issues: list[Issue]) -> list[Issue]:
-        """Add what the queue's own limits say, so that every problem is reported."""
-        queue = await self._read(queue_named, check_queue_name(draft.queue))
-        named = {issue.field for issue in issues}
-        more = limit_issues(draft, queue.options)
-        return issues + [issue for issue in more if issue.field not in named]
-
     async def get_message(self, queue: str, message_id: str) -> Message:
         """Return a message, live, retained or dead, with its attempts.
 
@@ -208,6 +218,38 @@ class MessageMethods(StoreBase):
         return await self._read(
             get_message, check_queue_name(queue), check_message_id(message_id)
         )
+
+    async def wait_finished(self, queue: str, message_id: str) -> Message:
+        """Wait until a message has finished; return it as it ended.
+
+        Bound the wait with a cancel scope; the message itself is not affected.
+
+        Raises:
+            QueueNotFoundError: There is no such queue.
+            MessageNotFoundError: There is no such message; or it has finished and its
+                queue keeps nothing, see ``QueueOptions.retention``.
+        """
+        key = (check_queue_name(queue), check_message_id(message_id))
+        found = False
+        while True:
+            with self._hub.listen_for_end(key) as ended:
+                try:
+                    message = await self._read(get_message, *key)
+                except MessageNotFoundError:
+                    if not found:
+                        raise
+                    hint = (
+                        "it has finished and its queue keeps nothing; give the queue "
+                        "retention=RetentionPolicy.keep(seconds) to have its result"
+                    )
+                    raise MessageNotFoundError(*key, hint) from None
+                if message.state not in LIVE_STATES:
+                    return message
+                found = True
+                with trio.move_on_after(
+                    math.inf if self.sees_every_change else POLL_SECONDS
+                ):
+                    await ended.wait()
 
     async def peek(
         self,
@@ -273,6 +315,15 @@ class MessageMethods(StoreBase):
             check_text(reason, "reason"),
             abort=abort,
         )
+
+
+def _all_issues(
+    draft: Draft, issues: list[Issue], options: QueueOptions
+) -> list[Issue]:
+    """Add what the queue's own limits say, so that every problem is reported."""
+    named = {issue.field for issue in issues}
+    more = limit_issues(draft, options)
+    return issues + [issue for issue in more if issue.field not in named]
 
 
 def _post_all(context: Context, drafts: Sequence[Draft]) -> Operation[list[PostResult]]:

@@ -7,7 +7,6 @@ import random
 import socket
 import time
 from contextlib import asynccontextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, final
 
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from trioqueue.store.executor import Executor
 
 _TOKEN_BITS: Final = 63
+_opened: Final[trio.lowlevel.RunVar[int]] = trio.lowlevel.RunVar("trioqueue_opened")
 
 
 @final
@@ -100,7 +100,9 @@ async def open_store(
     key = None if address.path == MEMORY else str(Path(address.path).resolve())
     hub = join_hub(key)
     try:
-        seed = _last_ticket(connection) if virtual else None
+        # In virtual time a run repeats exactly, ids and tokens included; all the same
+        # its stores must differ, also two of them on one file.
+        seed = f"{_last_ticket(connection)} {_place_in_run()}" if virtual else None
         source = random.Random(seed)
         salt = b"" if virtual else os.urandom(16)
         maker = _context_maker(clock, salt, source)
@@ -131,6 +133,7 @@ async def open_store(
                     eyes.close()
         finally:
             await executor.aclose()
+            hub.announce_closing()
     finally:
         leave_hub(key)
 
@@ -154,18 +157,18 @@ def _last_ticket(connection: Connection) -> int:
     return ticket
 
 
+def _place_in_run() -> int:
+    """Return how many stores this Trio run has opened before."""
+    place = _opened.get(0)
+    _opened.set(place + 1)
+    return place
+
+
 def _context_maker(
     clock: Clock, salt: bytes, source: random.Random
 ) -> Callable[[], Context]:
-    if clock.is_virtual:
-
-        def token(attempt_id: int) -> int:
-            digest = blake2b(attempt_id.to_bytes(8, "big"), digest_size=8).digest()
-            return int.from_bytes(digest, "big") >> 1
-    else:
-
-        def token(_: int) -> int:
-            return source.getrandbits(_TOKEN_BITS)
+    def token(_: int) -> int:
+        return source.getrandbits(_TOKEN_BITS)
 
     def make() -> Context:
         return Context(clock.now_us(), token, salt)

@@ -49,13 +49,17 @@ def parse_url(url: str) -> StoreURL:
     if path in (":memory:", "/:memory:"):
         return StoreURL(":memory:", "sqlite://:memory:")
     if not path.startswith("/") or path == "/" or "\0" in path:
-        raise ValidationError.of("url", f"{url!r} names no file; {_HELP}")
+        shown = hide_password(url)
+        raise ValidationError.of("url", f"{shown!r} names no file; {_HELP}")
     return StoreURL(path[1:], url)
 
 
 def hide_password(url: str) -> str:
     """Replace the password in a URL by ``***``."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return "***"  # what cannot be taken apart may hold anything
     if parts.password is None:
         return url
     host = parts.netloc.rpartition("@")[2]

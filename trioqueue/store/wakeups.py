@@ -134,6 +134,16 @@ class WakeUps:
         for signal in self._by_queue.get(queue, ()):
             signal.set()
 
+    def announce_closing(self) -> None:
+        """Wake everybody to look again: a store is closed, and some wait through it."""
+        for signal in self.ready_signals:
+            signal.set()
+        for alarm in self.alarms:
+            alarm.announce(0)
+        for events in self._finished.values():
+            for event in events:
+                event.set()
+
     def finished_keys(self) -> list[tuple[str, str]]:
         """List the messages whose end somebody waits for."""
         return list(self._finished)
@@ -152,14 +162,23 @@ class WakeUps:
             or any(alarm.waiting for alarm in self.alarms)
         )
 
+    @contextmanager
+    def listen_for_ready(self, signal: ReadySignal) -> Iterator[None]:
+        """Set a signal, in the block, when one of its queues has ready messages."""
+        self.add_signal(signal)
+        try:
+            yield
+        finally:
+            self.remove_signal(signal)
+
     def add_signal(self, signal: ReadySignal) -> None:
-        """Begin to wake a waiter for ready messages."""
+        """Begin to set a signal when one of its queues has ready messages."""
         self.ready_signals.add(signal)
         for queue in signal.queues:
             self._by_queue.setdefault(queue, set()).add(signal)
 
     def remove_signal(self, signal: ReadySignal) -> None:
-        """Stop waking it."""
+        """Stop setting it."""
         self.ready_signals.discard(signal)
         for queue in signal.queues:
             waiters = self._by_queue[queue]
@@ -167,18 +186,18 @@ class WakeUps:
             if not waiters:
                 del self._by_queue[queue]
 
-    def add_finished(self, key: tuple[str, str]) -> trio.Event:
-        """Return an event that is set when a message finishes."""
+    @contextmanager
+    def listen_for_end(self, key: tuple[str, str]) -> Iterator[trio.Event]:
+        """Give the block an event that is set when a message finishes."""
         event = trio.Event()
         self._finished.setdefault(key, set()).add(event)
-        return event
-
-    def remove_finished(self, key: tuple[str, str], event: trio.Event) -> None:
-        """Stop setting it."""
-        events = self._finished[key]
-        events.discard(event)
-        if not events:
-            del self._finished[key]
+        try:
+            yield event
+        finally:
+            events = self._finished[key]
+            events.discard(event)
+            if not events:
+                del self._finished[key]
 
     @contextmanager
     def listen_for_abort(self, listener: AbortListener) -> Iterator[None]:

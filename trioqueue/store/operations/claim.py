@@ -200,7 +200,7 @@ def _hold(
     if lease_text is None and request.hint is None:
         policy, text = own, None
     else:
-        policy = merge([own, request.hint, decode_lease(lease_text)])
+        policy = merge([decode_lease(lease_text), request.hint, own])
         text = encode_lease(policy)
     deadlines = at_claim(terms_of(policy), context.now)
     context.effects.add_due(RECLAIM, deadlines.first)

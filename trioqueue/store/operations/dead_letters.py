@@ -63,7 +63,7 @@ def scope_of(name: str) -> Operation[Scope]:
 
 
 def list_dead_letters(
-    name: str, *, limit: int, after: tuple[int, int] | str | None, reason: str | None
+    name: str, *, limit: int, after: tuple[str, str] | str | None, reason: str | None
 ) -> Operation[list[DeadLetter]]:
     """List dead letters, newest first.
 
@@ -71,14 +71,8 @@ def list_dead_letters(
     """
     scope = yield from scope_of(name)
     before: tuple[int | None, int | None] = (None, None)
-    if isinstance(after, str):
-        rows = yield scope.fetch("dead_letter_position", message_id=after)
-        if not rows:
-            hint = "the page cannot go on after it; start again without after="
-            raise MessageNotFoundError(name, after, hint)
-        before = rows[0]
-    elif after is not None:
-        before = after
+    if after is not None:
+        before = yield from _position(scope, name, after)
     rows = yield scope.fetch(
         "dead_letters",
         reason=reason,
@@ -103,6 +97,31 @@ def list_dead_letters(
             )
         )
     return letters
+
+
+def _position(
+    scope: Scope, name: str, after: tuple[str, str] | str
+) -> Operation[tuple[int, int]]:
+    """Return where a page goes on.
+
+    A message id alone may mean several letters under a name that queues share; then
+    it is the oldest of them, so that paging gets on.
+    """
+    if isinstance(after, str):
+        rows = yield scope.fetch("dead_letter_position", message_id=after)
+        message_id = after
+    else:
+        queue_name, message_id = after
+        queue = (yield from queues_by_name([queue_name])).get(queue_name)
+        rows = ()
+        if queue is not None:
+            own = Scope("queue", queue.queue_id)
+            rows = yield own.fetch("dead_letter_position", message_id=message_id)
+    if not rows:
+        hint = "the page cannot go on after it; start again without after="
+        raise MessageNotFoundError(name, message_id, hint)
+    position: tuple[int, int] = rows[0]
+    return position
 
 
 def newest_dead_letter(name: str) -> Operation[int]:

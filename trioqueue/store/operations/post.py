@@ -11,7 +11,11 @@ from trioqueue.errors import (
     ValidationError,
 )
 from trioqueue.model.message import Message, MessageState, PostOutcome, PostResult
-from trioqueue.model.spans import micros_to_instant, optional_instant
+from trioqueue.model.spans import (
+    instant_to_micros,
+    micros_to_instant,
+    optional_instant,
+)
 from trioqueue.policies.priority import claim_key
 from trioqueue.store.operations.core import SCHEDULER, ExecuteMany, tickets
 from trioqueue.store.operations.rows import find_rows, queues_by_name
@@ -135,22 +139,37 @@ def _answer_known(
     by_queue: dict[str, list[str]] = {}
     for queue_name, message_id in named:
         by_queue.setdefault(queue_name, []).append(message_id)
+    stored: dict[int, AnyRow] = {}
     for queue_name, message_ids in by_queue.items():
         found = yield from find_rows(queues[queue_name].queue_id, message_ids)
         for message_id, row in found.items():
             index = named[queue_name, message_id]
+            stored[index] = row
             answers[index] = _answer_stored(drafts[index], row)
-            for index, first in twins:
-                if first == named[queue_name, message_id]:
-                    answers[index] = _answer_stored(drafts[index], row)
+    for index, first in twins:
+        if first in stored:
+            answers[index] = _answer_stored(drafts[index], stored[first])
     unanswered = [pair for pair in twins if answers[pair[0]] is None]
     repeated = {index for index, _ in unanswered}
     accepted[:] = [index for index in accepted if index not in repeated]
     return unanswered
 
 
-def _answer_stored(draft: Draft, row: AnyRow) -> PostResult:
-    differences = [
+class _Content(NamedTuple):
+    """What makes two messages the same, as a row would hold it."""
+
+    payload: bytes
+    content_type: str
+    metadata: str | None
+    priority: int
+    lease: str | None
+    delay: int | None
+    scheduled_at: int | None
+    max_attempts: int
+
+
+def _differences(draft: Draft, row: AnyRow | _Content) -> list[str]:
+    return [
         name
         for name, same in (
             ("payload", draft.content == row.payload),
@@ -169,6 +188,10 @@ def _answer_stored(draft: Draft, row: AnyRow) -> PostResult:
         )
         if not same
     ]
+
+
+def _answer_stored(draft: Draft, row: AnyRow) -> PostResult:
+    differences = _differences(draft, row)
     if differences:
         error = DuplicateMessageError(draft.queue, draft.message_id, differences)
         return PostResult(PostOutcome.CONFLICT, None, error)
@@ -177,11 +200,25 @@ def _answer_stored(draft: Draft, row: AnyRow) -> PostResult:
 
 def _answer_twin(draft: Draft, first: Draft, answer: PostResult | None) -> PostResult:
     """Answer a draft whose id was first posted earlier in the same batch."""
-    # The objects that callers handed in are left out: what is stored decides.
-    if answer is not None and draft[:11] == first[:11]:
-        return PostResult(PostOutcome.DUPLICATE, answer.message)
-    error = DuplicateMessageError(draft.queue, draft.message_id)
-    return PostResult(PostOutcome.CONFLICT, None, error)
+    message = None if answer is None else answer.message
+    if message is None:
+        error = DuplicateMessageError(draft.queue, draft.message_id)
+        return PostResult(PostOutcome.CONFLICT, None, error)
+    due = message.scheduled_time
+    content = _Content(
+        first.content,
+        first.content_type,
+        first.metadata_text,
+        first.priority,
+        first.lease_text,
+        first.delay,
+        None if due is None else instant_to_micros(due, "scheduled_time"),
+        message.max_attempts,
+    )
+    if differences := _differences(draft, content):
+        error = DuplicateMessageError(draft.queue, draft.message_id, differences)
+        return PostResult(PostOutcome.CONFLICT, None, error)
+    return PostResult(PostOutcome.DUPLICATE, message)
 
 
 def _insert(

@@ -139,12 +139,17 @@ def _message(row: LiveRow | FinishedRow, queue: str, **more: Any) -> Message:
         payload = decode_payload(row.payload, row.content_type)
     except EncodingProblem:
         payload = row.payload
+    try:
+        metadata = {} if row.metadata is None else json.loads(row.metadata)
+    except ValueError:
+        # Such a message dies when it is claimed; it must still be there to look at.
+        metadata = {}
     return Message(
         queue=queue,
         message_id=row.message_id,
         payload=payload,
         content_type=row.content_type,
-        metadata={} if row.metadata is None else json.loads(row.metadata),
+        metadata=metadata,
         priority=row.priority,
         state=MessageState(row.state),
         created_at=micros_to_instant(row.created_at),
@@ -188,7 +193,7 @@ LIVE_STATE_VALUES: Final = frozenset(
 @lru_cache(maxsize=1024)
 def decode_lease(text: str | None) -> LeasePolicy | None:
     """Read a stored lease policy."""
-    return None if text is None else LeasePolicy(**json.loads(text))
+    return None if text is None else LeasePolicy.from_settings(json.loads(text))
 
 
 def encode_lease(policy: LeasePolicy | None) -> str | None:

@@ -64,7 +64,9 @@ def settle(
             delayed.append((outcome.attempts, outcome.due_at, key, row.id))
             context.effects.add_due(SCHEDULER, outcome.due_at)
         else:
-            final = finishing(context, queue, row.id, outcome, ending.result)
+            done = outcome.state is MessageState.COMPLETED
+            result = ending.result if done else None
+            final = finishing(context, queue, row.id, outcome, result)
             gone.append((row.id,))
             context.effects.finished.append((queue.name, row.message_id))
             if final is not None:

@@ -7,6 +7,7 @@ gets its own outcome.  An operation that fails never fails its neighbours.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 import attrs
@@ -14,6 +15,7 @@ from outcome import Error, Outcome, Value
 
 from trioqueue.errors import StoreUnavailableError
 from trioqueue.store.operations.core import Context, Effects
+from trioqueue.store.sqlite.connection import retry_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from trioqueue.store.sqlite.connection import Connection
 
 ContextMaker: TypeAlias = "Callable[[], Context]"
+
+PATIENCE_SECONDS: Final = 10.0
+"""How long requests that have begun wait for another process's lock."""
 
 
 @final
@@ -109,16 +114,23 @@ def _run_alone(
     effects = Effects()
     for request in requests:
         try:
-            begun = connection.begin_write()
+            _begin(connection)
         except StoreUnavailableError as error:
             request.outcome = Error(error)
-            continue
-        if begun:
-            effects.merge(run_group(connection, [request], make_context))
         else:
-            message = f"{connection.path}: another process took the lock; try again"
-            request.outcome = Error(StoreUnavailableError(message))
+            effects.merge(run_group(connection, [request], make_context))
     return effects
+
+
+def _begin(connection: Connection) -> None:
+    """Take the write lock, which another process may have taken meanwhile."""
+    waited = 0.0
+    while not connection.begin_write():
+        if waited > PATIENCE_SECONDS:
+            message = f"{connection.path}: another process keeps the lock; try again"
+            raise StoreUnavailableError(message)
+        time.sleep(step := retry_pause(waited))
+        waited += step
 
 
 @final
@@ -147,17 +159,29 @@ def _run_units(
             # Nobody else is in the transaction, so it is itself the savepoint.
             _run_only(connection, unit, make_context, effects)
             continue
-        connection.statement(_SAVEPOINT)
-        error = _run_unit(connection, unit, make_context, effects)
-        if error is not None:
-            _go_back(connection, error)
-            for request in unit.requests:
-                single = _Unit(unit.operation, request)
-                failed = _run_unit(connection, single, make_context, effects)
-                if failed is not None:
-                    _go_back(connection, failed)
-                    request.outcome = Error(failed)
-        connection.statement(_RELEASE)
+        error = _run_saved(connection, unit, make_context, effects)
+        if error is None:
+            continue
+        if len(unit.requests) == 1:
+            unit.requests[0].outcome = Error(error)
+            continue
+        for request in unit.requests:
+            single = _Unit(unit.operation, request)
+            failed = _run_saved(connection, single, make_context, effects)
+            if failed is not None:
+                request.outcome = Error(failed)
+
+
+def _run_saved(
+    connection: Connection, unit: _Unit, make_context: ContextMaker, effects: Effects
+) -> Exception | None:
+    """Run one unit, or undo it, and nothing but it, and return what went wrong."""
+    connection.statement(_SAVEPOINT)
+    error = _run_unit(connection, unit, make_context, effects)
+    if error is not None:
+        _go_back(connection, error)
+    connection.statement(_RELEASE)
+    return error
 
 
 def _run_only(

@@ -1,7 +1,8 @@
 """The SQL behind each query name: queues and live messages.
 
 States are written as literals (0 INVISIBLE, 1 PENDING, 2 RUNNING) so that the partial
-indexes match.  A parameter that is a list arrives as a JSON array.
+indexes match; where the planner, which has no statistics, would rather read all of a
+queue, the index is named.  A parameter that is a list arrives as a JSON array.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ MESSAGE_STATEMENTS: Final = {
         SELECT m.id, q.name, m.priority, m.due_at
         FROM tq_messages AS m JOIN tq_queues AS q ON q.queue_id = m.queue_id
         WHERE m.state = 0 AND m.due_at <= :now
-        ORDER BY m.due_at, m.id LIMIT :limit
+        ORDER BY m.due_at, m.queue_id, m.id LIMIT :limit
     """,
     "promote_messages": """
         UPDATE tq_messages SET state = 1, claim_key = ?, ready_seq = ?, due_at = NULL
@@ -137,7 +138,7 @@ MESSAGE_STATEMENTS: Final = {
         FROM tq_messages AS m JOIN tq_queues AS q ON q.queue_id = m.queue_id
         WHERE m.state = 2 AND m.deadline <= :now
           AND (:queue IS NULL OR q.name = :queue)
-        ORDER BY m.deadline, m.id LIMIT :limit
+        ORDER BY m.deadline, m.queue_id, m.id LIMIT :limit
     """,
     "next_expiry": "SELECT min(deadline) FROM tq_messages WHERE state = 2",
     "peek_pending": f"""
@@ -148,13 +149,13 @@ MESSAGE_STATEMENTS: Final = {
         ORDER BY claim_key, ready_seq LIMIT :limit
     """,
     "peek_running": f"""
-        SELECT {_LIVE} FROM tq_messages
+        SELECT {_LIVE} FROM tq_messages INDEXED BY tq_messages_leased
         WHERE queue_id = :queue_id AND state = 2 AND priority BETWEEN :low AND :high
           AND (:first IS NULL OR (deadline, id) > (:first, :second))
         ORDER BY deadline, id LIMIT :limit
     """,
     "peek_invisible": f"""
-        SELECT {_LIVE} FROM tq_messages
+        SELECT {_LIVE} FROM tq_messages INDEXED BY tq_messages_due
         WHERE queue_id = :queue_id AND state = 0 AND priority BETWEEN :low AND :high
           AND (:first IS NULL OR (due_at, id) > (:first, :second))
         ORDER BY due_at, id LIMIT :limit
@@ -181,20 +182,23 @@ MESSAGE_STATEMENTS: Final = {
         WHERE q.name = :queue AND m.message_id = :message_id
     """,
     "count_states": """
-        SELECT 0, count(*) FROM tq_messages WHERE state = 0 AND queue_id = :queue_id
+        SELECT 0, count(*) FROM tq_messages INDEXED BY tq_messages_due
+        WHERE state = 0 AND queue_id = :queue_id
         UNION ALL
-        SELECT 1, count(*) FROM tq_messages WHERE state = 1 AND queue_id = :queue_id
+        SELECT 1, count(*) FROM tq_messages INDEXED BY tq_messages_ready
+        WHERE state = 1 AND queue_id = :queue_id
         UNION ALL
-        SELECT 2, count(*) FROM tq_messages WHERE state = 2 AND queue_id = :queue_id
+        SELECT 2, count(*) FROM tq_messages INDEXED BY tq_messages_leased
+        WHERE state = 2 AND queue_id = :queue_id
         UNION ALL
         SELECT state, count(*) FROM tq_history
         WHERE queue_id = :queue_id GROUP BY state
     """,
     "queue_instants": """
         SELECT
-            (SELECT min(deadline) FROM tq_messages
+            (SELECT min(deadline) FROM tq_messages INDEXED BY tq_messages_leased
              WHERE state = 2 AND queue_id = :queue_id),
-            (SELECT min(due_at) FROM tq_messages
+            (SELECT min(due_at) FROM tq_messages INDEXED BY tq_messages_due
              WHERE state = 0 AND queue_id = :queue_id),
             -- The lowest key is of the highest priority; the oldest of each band
             -- is its first entry.

@@ -1,0 +1,130 @@
+"""The command under test: in this process, or in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import trio
+from click.testing import CliRunner
+
+import trioqueue
+from trioqueue.cli.root import cli
+
+T = TypeVar("T")
+
+# A relative entry would mean another place in a test's own directory.
+PYTHONPATH = os.pathsep.join(
+    os.path.abspath(place)  # noqa: PTH100  the environment holds texts
+    for place in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if place
+)
+
+_PIPES: dict[str, Any] = {
+    "stdin": subprocess.DEVNULL,
+    "stdout": subprocess.PIPE,
+    "stderr": subprocess.PIPE,
+    "encoding": "utf-8",
+}
+
+UNSET = ("TRIOQUEUE_DB", "TRIOQUEUE_OUTPUT", "TRIOQUEUE_DEBUG", "COLUMNS")
+
+
+class Outcome(NamedTuple):
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """Standard output, read as JSON."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[str]:
+        """Standard output, line by line."""
+        return self.out.splitlines()
+
+
+class Cli:
+    """Runs `trioqueue` on a database in the test's own directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.file = directory / "jobs.db"
+        self.url = f"sqlite:///{self.file}"
+
+    def __call__(
+        self,
+        *args: str,
+        code: int = 0,
+        stdin: str | bytes | None = None,
+        env: dict[str, str] | None = None,
+    ) -> Outcome:
+        """Run a command in this process; it must end with this exit code."""
+        variables = dict.fromkeys(UNSET) | {"TRIOQUEUE_DB": self.url} | (env or {})
+        result = CliRunner().invoke(cli, args, input=stdin, env=variables)
+        outcome = Outcome(result.exit_code, result.stdout, result.stderr)
+        assert outcome.code == code, (outcome, result.exception)
+        if code != 0 and args:
+            assert outcome.err.splitlines()[-1].startswith("Error: "), outcome.err
+        return outcome
+
+    def start(
+        self, *args: str, env: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
+        """Start `python -m trioqueue` in the test's directory."""
+        variables = {k: v for k, v in os.environ.items() if k not in UNSET}
+        if PYTHONPATH:
+            variables["PYTHONPATH"] = PYTHONPATH
+        return subprocess.Popen(
+            [sys.executable, "-m", "trioqueue", *args],
+            cwd=self.directory,
+            env=variables | {"TRIOQUEUE_DB": self.url} | (env or {}),
+            **_PIPES | options,
+        )
+
+    def process(
+        self, *args: str, env: dict[str, str] | None = None, **options: Any
+    ) -> Outcome:
+        """Run `python -m trioqueue` in the test's directory, to its end."""
+        with self.start(*args, env=env, **options) as process:
+            out, err = process.communicate(timeout=60)
+        return Outcome(process.returncode, out, err)
+
+    def store(self, work: Callable[[trioqueue.Store], Awaitable[T]]) -> T:
+        """Do something in the store itself."""
+
+        async def main() -> T:
+            async with trioqueue.open_store(self.url) as store:
+                return await work(store)
+
+        return trio.run(main)
+
+    def claim(self, queue: str) -> trioqueue.Job:
+        """Take one message under a lease, as a worker would."""
+
+        async def work(store: trioqueue.Store) -> trioqueue.Job:
+            (job,) = await store.claim(queue, worker_id="w1")
+            return job
+
+        return self.store(work)
+
+    def kill(self, queue: str, *ids: str, error: str = "no such host") -> None:
+        """Make messages that die at their first attempt."""
+
+        async def work(store: trioqueue.Store) -> None:
+            for message_id in ids:
+                payload = {"n": message_id}
+                await store.post(queue, payload, message_id=message_id, max_attempts=1)
+                (job,) = await store.claim(queue, worker_id="w1")
+                await store.fail(job, OSError(error))
+
+        self.store(work)

@@ -1,0 +1,361 @@
+"""Apps and typed tasks: what most programs use.
+
+::
+
+    app = trioqueue.App()
+
+    @app.task(queue="emails", max_attempts=5)
+    async def send_email(to: str, subject: str = "hi") -> int: ...
+
+    async with app.open("sqlite:///jobs.db"):
+        handle = await send_email.enqueue("a@example.org")   # typed like the function
+        print(await handle.wait())
+
+and, in another process, ``trioqueue worker module:app`` or ``await app.run(...)``.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import asynccontextmanager
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    final,
+    overload,
+)
+
+import trio
+
+from trioqueue._background import open_background
+from trioqueue.errors import Discard, TrioQueueError, ValidationError
+from trioqueue.model.message import Job
+from trioqueue.model.options_codec import option_issues
+from trioqueue.model.queue import QueueOptions, RetentionPolicy
+from trioqueue.policies.retry import delay_seconds, draw_for
+from trioqueue.services import open_services
+from trioqueue.store import open_store
+from trioqueue.store.base import check_queue_name
+from trioqueue.task import AsyncTask, JobTask, PlainTask, Task, make_task
+from trioqueue.worker import DEFAULT_CONCURRENCY, DEFAULT_GRACE_SECONDS, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Mapping,
+    )
+
+    from trioqueue.model.lease_policy import LeasePolicy
+    from trioqueue.model.retry_policy import RetryPolicy
+    from trioqueue.model.spans import Seconds
+    from trioqueue.store import Store
+    from trioqueue.worker import Handler
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_QUEUE: Final = "default"
+DEFAULT_THREADS: Final = 40
+TASK_QUEUE_OPTIONS: Final = QueueOptions(retention=RetentionPolicy.keep(3600))
+"""What a task's queue gets unless the app says otherwise: results stay for an hour."""
+
+
+@final
+class App:
+    """Tasks, the queues they use, and the store they are enqueued in.
+
+    Args:
+        queues: Options of queues that need other than the default; they are created,
+            or updated, when the app opens.
+        threads: The most plain functions that run in threads at once.
+
+    Raises:
+        ValidationError: A queue's name or options are wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        queues: Mapping[str, QueueOptions] | None = None,
+        threads: int = DEFAULT_THREADS,
+    ) -> None:
+        self._queues = dict(queues or {})
+        for name, options in self._queues.items():
+            check_queue_name(name, "queues")
+            if issues := option_issues(options):
+                raise ValidationError(issues)
+        self._tasks: dict[str, Task[Any, Any]] = {}
+        self._limiter = trio.CapacityLimiter(threads)
+        self._store: Store | None = None
+
+    @overload
+    def task(
+        self, function: Callable[Concatenate[Job, P], Awaitable[R]], /
+    ) -> JobTask[P, R]: ...
+
+    @overload
+    def task(self, function: Callable[P, Awaitable[R]], /) -> AsyncTask[P, R]: ...
+
+    @overload
+    def task(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
+
+    @overload
+    def task(
+        self,
+        function: None = None,
+        /,
+        *,
+        queue: str = ...,
+        name: str | None = ...,
+        max_attempts: int | None = ...,
+        retry: RetryPolicy | None = ...,
+        priority: int | None = ...,
+        lease: LeasePolicy | None = ...,
+        flavor: str | None = ...,
+    ) -> _Decorator: ...
+
+    def task(  # noqa: PLR0913  the settings of a task
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        name: str | None = None,
+        max_attempts: int | None = None,
+        retry: RetryPolicy | None = None,
+        priority: int | None = None,
+        lease: LeasePolicy | None = None,
+        flavor: str | None = None,
+    ) -> Any:
+        """Register a function as a task; it can still be called directly.
+
+        An ``async def`` runs as a Trio task, a plain ``def`` in a thread (under a mock
+        clock inline, so that virtual time is exact).  A first parameter annotated `Job`
+        receives the job and is no argument of ``enqueue``.
+
+        Args:
+            function: The function, when used without parentheses.
+            queue: The queue that it is enqueued in.
+            name: The name kept in messages (default: the function's).
+            max_attempts: How often it may be tried (default: the queue's).
+            retry: How long a failed message waits (default: the queue's policy).
+            priority: 0 to 4, higher first (2).
+            lease: Lease terms of its own.
+            flavor: None; ``"asyncio"`` is not available yet.
+
+        Raises:
+            ValidationError: A setting is wrong, or the name is taken.
+        """
+
+        def register(function: Callable[..., Any]) -> Task[Any, Any]:
+            task = make_task(
+                self,
+                function,
+                queue=queue,
+                name=name,
+                max_attempts=max_attempts,
+                retry=retry,
+                priority=priority,
+                lease=lease,
+                flavor=flavor,
+            )
+            if task.name in self._tasks:
+                raise ValidationError.of(
+                    "name", f"there is a task {task.name!r} already; give it another"
+                )
+            self._tasks[task.name] = task
+            return task
+
+        return register if function is None else register(function)
+
+    @property
+    def tasks(self) -> Mapping[str, Task[Any, Any]]:
+        """Its tasks by name."""
+        return dict(self._tasks)
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues that it declares or whose tasks it has."""
+        return sorted({*self._queues, *(task.queue for task in self._tasks.values())})
+
+    @property
+    def limiter(self) -> trio.CapacityLimiter:
+        """What bounds the threads of plain functions."""
+        return self._limiter
+
+    @property
+    def store(self) -> Store:
+        """The store it is open on.
+
+        Raises:
+            TrioQueueError: It is not open.
+        """
+        if self._store is None:
+            message = "the app is not open; enqueue inside `async with app.open(url):`"
+            raise TrioQueueError(message)
+        return self._store
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return a handler for each queue that has tasks; for `Worker`."""
+        return {
+            queue: _Dispatcher(self, queue)
+            for queue in sorted({task.queue for task in self._tasks.values()})
+        }
+
+    @asynccontextmanager
+    async def open(self, url: str, **options: Any) -> AsyncIterator[Store]:
+        """Open the app's store for the length of an ``async with`` block.
+
+        Its queues exist afterwards.
+
+        Args:
+            url: The store's address.
+            options: Whatever else `open_store` takes.
+        """
+        async with open_store(url, **options) as store, self.use(store):
+            yield store
+
+    @asynccontextmanager
+    async def use(self, store: Store) -> AsyncIterator[None]:
+        """Use a store that is open already, for the length of the block."""
+        if self._store is not None:
+            message = f"the app is open on {self._store.url} already"
+            raise TrioQueueError(message)
+        self._store = store
+        try:
+            await self.declare()
+            yield
+        finally:
+            self._store = None
+
+    async def declare(self) -> None:
+        """Create the app's queues, and update those whose options the app names."""
+        for name in self.queues:
+            await self._declare_queue(name)
+        await trio.lowlevel.checkpoint()
+
+    async def _declare_queue(self, name: str) -> None:
+        wanted = self._queues.get(name)
+        existing = await self.store.list_queues(name, limit=1)
+        if not existing or existing[0].name != name:
+            await self.store.create_queue(name, wanted or TASK_QUEUE_OPTIONS)
+        elif wanted is not None and existing[0].options != wanted:
+            await self.store.update_queue(name, wanted)
+
+    async def run(
+        self,
+        url: str,
+        *,
+        queues: Iterable[str] | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        grace_seconds: Seconds = DEFAULT_GRACE_SECONDS,
+        task_status: trio.TaskStatus[Worker] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run the services and a worker in one nursery, until canceled or signaled.
+
+        SIGINT and SIGTERM stop it gracefully: no more claims, jobs in hand may finish
+        for the grace; a second signal cuts them off.
+
+        Args:
+            url: The store's address.
+            queues: Only these queues (default: all that have tasks).
+            concurrency: The most jobs at once.
+            grace_seconds: How long jobs may take to finish after a signal.
+        """
+        async with self.open(url) as store, open_services(store):
+            worker = Worker(store, self, queues=queues, concurrency=concurrency)
+            async with open_background("the worker has ended") as nursery:
+                if threading.current_thread() is threading.main_thread():
+                    await nursery.start(_stop_on_signal, worker, grace_seconds)
+                async with trio.open_nursery() as running:
+                    await running.start(worker.run)
+                    task_status.started(worker)
+
+
+async def _stop_on_signal(
+    worker: Worker,
+    grace_seconds: Seconds,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Stop a worker gracefully at the first signal, at once at the second."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        grace = grace_seconds
+        async with trio.open_nursery() as nursery:
+            async for _ in signals:
+                nursery.start_soon(_stop, worker, grace)
+                grace = 0
+
+
+async def _stop(worker: Worker, grace_seconds: Seconds) -> None:
+    await worker.stop_gracefully(grace_seconds=grace_seconds)
+
+
+@final
+class _Dispatcher:
+    """The handler of one queue: finds the task that a message calls, and runs it."""
+
+    def __init__(self, app: App, queue: str) -> None:
+        self._app = app
+        self._queue = queue
+
+    async def __call__(self, job: Job) -> Any:
+        """Run the task that a job's payload names."""
+        task = self._task_of(job)
+        call = job.payload
+        return await task.run(job, call["args"], call["kwargs"])
+
+    def retry_seconds(self, job: Job) -> float | None:
+        """Return the wait by the task's own policy, if it has one."""
+        payload = job.payload
+        name = payload.get("task") if isinstance(payload, dict) else None
+        task = self._app.tasks.get(name) if isinstance(name, str) else None
+        if task is None or task.retry is None:
+            return None
+        draw = draw_for(job.message_id, job.attempt, self._app.store.salt)
+        return delay_seconds(task.retry, job.attempt, draw)
+
+    def _task_of(self, job: Job) -> Task[Any, Any]:
+        call = job.payload
+        if not (
+            isinstance(call, dict)
+            and isinstance(call.get("task"), str)
+            and isinstance(call.get("args"), list)
+            and isinstance(call.get("kwargs"), dict)
+        ):
+            message = "the payload is no call of a task; was it posted by hand?"
+            raise Discard(message)
+        task = self._app.tasks.get(call["task"])
+        if task is None:
+            # Not given up: a newer worker may know it, while a deployment rolls out.
+            message = f"this app has no task {call['task']!r}"
+            raise LookupError(message)
+        return task
+
+    def __repr__(self) -> str:
+        return f"<tasks of queue {self._queue}>"
+
+
+class _Decorator(Protocol):
+    """What ``@app.task(...)`` returns: typed by the function it decorates."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Job, P], Awaitable[R]]
+    ) -> JobTask[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncTask[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R]) -> PlainTask[P, R]: ...
