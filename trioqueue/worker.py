@@ -32,13 +32,19 @@ from trioqueue.errors import (
     ValidationError,
 )
 from trioqueue.store.base import check_count, check_queue_name, check_text
-from trioqueue.store.lease_scope import Ended, LeaseScope, end_after, interruption_in
+from trioqueue.store.lease_scope import (
+    Ended,
+    LeaseScope,
+    end_after,
+    end_of,
+    interruption_in,
+)
 from trioqueue.store.wakeups import ReadySignal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from trioqueue.model.message import Job
+    from trioqueue.model.message import Job, Lease
     from trioqueue.model.spans import Seconds
     from trioqueue.store import Store
 
@@ -78,7 +84,7 @@ class WorkerStatistics:
     """What a worker has done so far.
 
     Attributes:
-        running: Jobs in hand.
+        running: Handlers running now.
         claimed: Jobs taken.
         completed: Jobs whose handler returned.
         failed: Jobs whose handler failed, retries included.
@@ -138,6 +144,7 @@ class Worker:
         self._slot_freed = trio.Event()
         self._beat_wanted = trio.Event()
         self._next_beat = math.inf
+        self._handlers_running = 0
         self._claimed = self._completed = self._failed = 0
         self._released = self._lost = self._heartbeats = 0
 
@@ -209,7 +216,7 @@ class Worker:
     def statistics(self) -> WorkerStatistics:
         """Return what it has done so far."""
         return WorkerStatistics(
-            len(self._leases),
+            self._handlers_running,
             self._claimed,
             self._completed,
             self._failed,
@@ -224,7 +231,7 @@ class Worker:
     async def _fetch(self, jobs: trio.Nursery, signal: ReadySignal) -> None:
         """Claim what free slots can run, for ever."""
         while True:
-            while len(self._leases) >= self._concurrency:
+            while self._free_slots() <= 0:
                 await self._wait_for_slot()
             signal.clear()
             try:
@@ -240,6 +247,18 @@ class Worker:
             if self._leases:
                 await self._wait_for_slot()
 
+    def _free_slots(self) -> int:
+        """Return how many more jobs may be claimed.
+
+        A handler frees its slot when it ends, not when that has been committed: so the
+        next claim rides in the same commit.  Jobs whose end is being committed are
+        bounded too.
+        """
+        return min(
+            self._concurrency - self._handlers_running,
+            2 * self._concurrency - len(self._leases),
+        )
+
     async def _wait_for_slot(self) -> None:
         """Sleep until a job ends."""
         self._slot_freed = trio.Event()
@@ -249,7 +268,7 @@ class Worker:
         """Ask each queue once, beginning with another one each time."""
         taken = 0
         for queue in self._queues:
-            free = self._concurrency - len(self._leases)
+            free = self._free_slots()
             if free <= 0:
                 break
             try:
@@ -262,20 +281,28 @@ class Worker:
                 continue
             # No checkpoint from here on: what was claimed has its task.
             handler = self._handlers[queue]
-            for job in claimed:
-                self._start(jobs, job, handler)
+            self._start(jobs, claimed, handler)
             taken += len(claimed)
         self._queues.append(self._queues.pop(0))
         return taken
 
-    def _start(self, jobs: trio.Nursery, job: Job, handler: Handler) -> None:
-        lease = LeaseScope(self._store.clock, job)
-        self._leases.add(lease)
-        self._claimed += 1
-        if lease.heartbeat_at < self._next_beat:
-            self._next_beat = lease.heartbeat_at
-            self._beat_wanted.set()
-        jobs.start_soon(self._run_job, lease, handler, name=job.message_id)
+    def _start(self, jobs: trio.Nursery, claimed: list[Job], handler: Handler) -> None:
+        clock = self._store.clock
+        now = clock.now_us()
+        known: Lease | None = None
+        ends = math.inf
+        for job in claimed:
+            if job.lease is not known:
+                # Most jobs of a claim share their lease.
+                known, ends = job.lease, end_of(clock, job.lease)
+            lease = LeaseScope(clock, job, now, ends)
+            self._leases.add(lease)
+            if lease.heartbeat_at < self._next_beat:
+                self._next_beat = lease.heartbeat_at
+                self._beat_wanted.set()
+            jobs.start_soon(self._run_job, lease, handler, name=job.message.message_id)
+        self._claimed += len(claimed)
+        self._handlers_running += len(claimed)
 
     async def _run_job(self, lease: LeaseScope, handler: Handler) -> None:
         """Run one handler under its lease, and end the attempt by what it did."""
@@ -287,6 +314,8 @@ class Worker:
                     result = await _awaitable(handler(lease.job), handler)
             except BaseException as error:  # noqa: BLE001  whatever a handler raises
                 raised = error
+            self._handlers_running -= 1
+            self._slot_freed.set()
             retry_seconds = None
             if raised is not None and isinstance(handler, RetryingHandler):
                 retry_seconds = handler.retry_seconds(lease.job)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -77,19 +79,24 @@ class Cli:
             assert outcome.err.splitlines()[-1].startswith("Error: "), outcome.err
         return outcome
 
+    @contextmanager
     def start(
         self, *args: str, env: dict[str, str] | None = None, **options: Any
-    ) -> subprocess.Popen[str]:
-        """Start `python -m trioqueue` in the test's directory."""
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Run `python -m trioqueue` in the test's directory beside the block."""
         variables = {k: v for k, v in os.environ.items() if k not in UNSET}
         if PYTHONPATH:
             variables["PYTHONPATH"] = PYTHONPATH
-        return subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "trioqueue", *args],
             cwd=self.directory,
             env=variables | {"TRIOQUEUE_DB": self.url} | (env or {}),
             **_PIPES | options,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def process(
         self, *args: str, env: dict[str, str] | None = None, **options: Any
@@ -128,3 +135,18 @@ class Cli:
                 await store.fail(job, OSError(error))
 
         self.store(work)
+
+
+def press_ctrl_c(process: subprocess.Popen[str]) -> str:
+    """Interrupt a process that waits for input; return its standard error.
+
+    Python misses a signal that comes just before it begins to wait, so, as people do,
+    this presses again.
+    """
+    for _ in range(10):
+        process.send_signal(signal.SIGINT)
+        try:
+            return process.communicate(timeout=3)[1]
+        except subprocess.TimeoutExpired:
+            continue
+    raise AssertionError("Ctrl-C does not end it")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Callable
 import click
 import pytest
 
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, press_ctrl_c
 from trioqueue import errors
 from trioqueue.cli import dlq
 from trioqueue.cli.failures import EXIT_CODES, explain
@@ -158,8 +157,7 @@ def test_ctrl_c_at_a_question_is_130(emails: Cli) -> None:
         assert process.stderr is not None
         question = process.stderr.read(len("Delete 1 dead letter under"))
         assert question == "Delete 1 dead letter under"
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        err = press_ctrl_c(process)
     os.close(terminal)
     os.close(end)
     assert process.returncode == 130
@@ -174,8 +172,7 @@ def test_ctrl_c_in_a_process_is_130_and_one_line(emails: Cli) -> None:
         # More than a pipe holds: once it is written, the command is reading.
         process.stdin.write("1" * 1_000_000)
         process.stdin.flush()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        err = press_ctrl_c(process)
     assert process.returncode == 130
     assert err == "Error: interrupted\n"
 

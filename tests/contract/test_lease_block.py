@@ -252,7 +252,7 @@ async def test_many_blocks_at_once_share_the_work(world: World) -> None:
 
     async def work() -> None:
         while (await world.counts()).get("PENDING"):
-            with trio.move_on_after(world.span(50)):
+            with trio.move_on_after(world.span(10)):
                 async with world.store.lease(QUEUE) as job:
                     seen.append(job.payload)
 

@@ -234,4 +234,4 @@ def test_a_holder_speaks_up_three_times_in_its_shortest_deadline(
 ) -> None:
     terms = rules.terms_of(policy)
     shortest = min(t for t in (terms.base, terms.extend, terms.heartbeat) if t)
-    assert 1 <= rules.heartbeat_interval(terms) <= max(1, shortest / 3)
+    assert 1 <= rules.pace_of(policy).interval <= max(1, shortest / 3)

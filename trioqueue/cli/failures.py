@@ -119,6 +119,8 @@ def explain(error: BaseException) -> Failure | None:
         # One task of a worker failed, or several, most likely for the same reason.
         known = [explain(inner) for inner in error.exceptions]
         return None if None in known else known[0]
+    if isinstance(error, Failure):
+        return error
     if isinstance(error, KeyboardInterrupt):
         return Failure("interrupted", INTERRUPTED)
     if isinstance(error, TrioQueueError):

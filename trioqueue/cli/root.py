@@ -14,7 +14,7 @@ from trioqueue.cli.session import db_option, format_option
 COMMANDS: Final = {
     "demo": LazyCommand(
         "trioqueue.cli.demo:demo",
-        "See it work: a temporary queue, jobs that fail and recover.",
+        "See it work: real jobs, a worker killed, every result checked.",
     ),
     "worker": LazyCommand(
         "trioqueue.cli.worker:worker", "Run an app's tasks, and the services."

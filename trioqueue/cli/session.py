@@ -134,6 +134,12 @@ def format_option(*, root: bool = False) -> Callable[[AnyFunction], AnyFunction]
     )
 
 
+def chosen_format() -> str | None:
+    """Return the format that was asked for, if one was."""
+    form: str | None = click.get_current_context().meta.get(_FORMAT)
+    return form
+
+
 def common_options(function: AnyFunction) -> AnyFunction:
     """Add the options that every command has."""
     return db_option()(format_option()(function))
@@ -147,7 +153,7 @@ def with_session(
     @functools.wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> T:
         meta = click.get_current_context().meta
-        form = meta.get(_FORMAT) or ("table" if sys.stdout.isatty() else "plain")
+        form = chosen_format() or ("table" if sys.stdout.isatty() else "plain")
         return function(Session(meta.get(_URL, DEFAULT_URL), form), *args, **kwargs)
 
     return command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trioqueue.model.lease_policy import LeasePolicy
@@ -118,9 +119,20 @@ def at_heartbeat(
     return Renewal(Deadlines(lease, beat), prolonged, capped)
 
 
-def heartbeat_interval(terms: Terms) -> int:
-    """Return how often a live holder speaks up: a third of its shortest deadline."""
+class Pace(NamedTuple):
+    """How a live holder behaves under a policy, in microseconds."""
+
+    interval: int
+    """How often it sends a heartbeat: at a third of its shortest deadline."""
+    execution_limit: int | None
+
+
+@lru_cache(maxsize=256)
+def pace_of(policy: LeasePolicy) -> Pace:
+    """Work out how a live holder behaves; remembered, for it is asked for each job."""
+    terms = terms_of(policy)
     shortest = min(terms.base, terms.extend)
     if terms.heartbeat is not None:
         shortest = min(shortest, terms.heartbeat)
-    return max(1, shortest // HEARTBEATS_PER_DEADLINE)
+    interval = max(1, shortest // HEARTBEATS_PER_DEADLINE)
+    return Pace(interval, terms.execution_limit)

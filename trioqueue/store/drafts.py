@@ -54,10 +54,8 @@ def make_draft(
         issues += attempts_issues(new.max_attempts, "max_attempts")
     if new.lease is not None and not isinstance(new.lease, LeasePolicy):
         issues.append(Issue("lease", f"expected LeasePolicy, got {new.lease!r}"))
-    for name in _NOT_YET:
-        if getattr(new, name) is not None:
-            message = "is not available in this version; leave it unset"
-            issues.append(Issue(name, message))
+    if not new.schema_id is new.schema_version is new.exclusivity_key is None:
+        issues += _unavailable(new)
     message_id = new.message_id
     generated = message_id is None
     if message_id is None:
@@ -82,13 +80,21 @@ def make_draft(
             delay,
             scheduled_at,
             new.max_attempts,
-            None if issues else encode_lease(new.lease),
+            None if issues or new.lease is None else encode_lease(new.lease),
             new.payload,
             new.metadata or {},
             new.lease,
         ),
         issues,
     )
+
+
+def _unavailable(new: NewMessage) -> list[Issue]:
+    return [
+        Issue(name, "is not available in this version; leave it unset")
+        for name in _NOT_YET
+        if getattr(new, name) is not None
+    ]
 
 
 def _content(new: NewMessage, issues: list[Issue]) -> bytes:

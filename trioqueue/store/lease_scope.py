@@ -23,6 +23,7 @@ from trioqueue.errors import (
     Retry,
     Snooze,
     StoreUnavailableError,
+    TrioQueueError,
     ValidationError,
 )
 from trioqueue.model.spans import instant_to_micros
@@ -59,33 +60,31 @@ class LeaseScope:
         "scope",
     )
 
-    def __init__(self, clock: Clock, job: Job) -> None:
-        terms = lease_rules.terms_of(job.lease_policy)
-        now = clock.now_us()
+    def __init__(
+        self, clock: Clock, job: Job, now: int, ends: float | None = None
+    ) -> None:
+        pace = lease_rules.pace_of(job.lease_policy)
         self.job = job
-        self.interval = lease_rules.heartbeat_interval(terms)
+        self.interval = pace.interval
         """Microseconds between heartbeats."""
-        self.heartbeat_at: float = now + self.interval
+        self.heartbeat_at: float = now + pace.interval
         """When the next heartbeat is to be sent; infinity when none helps any more."""
         self.lost: str | None = None
         """Why the lease is lost, once it is known to be."""
         self._clock = clock
         self._limit_at = math.inf
-        if terms.execution_limit is not None:
-            self._limit_at = clock.trio_deadline(now + terms.execution_limit)
-        self.scope = trio.CancelScope()
-        self._move(job.lease)
-
-    def _move(self, lease: Lease) -> None:
-        ends = self._clock.trio_deadline(instant_to_micros(lease.deadline, "lease"))
-        self.scope.deadline = min(ends, self._limit_at)
+        if pace.execution_limit is not None:
+            self._limit_at = clock.trio_deadline(now + pace.execution_limit)
+        if ends is None:
+            ends = end_of(clock, job.lease)
+        self.scope = trio.CancelScope(deadline=min(ends, self._limit_at))
 
     def renew(self, lease: Lease, now: int) -> None:
         """Take in the answer to a heartbeat."""
         if lease.abort_requested:
             self.lose("aborted")
             return
-        self._move(lease)
+        self.scope.deadline = min(end_of(self._clock, lease), self._limit_at)
         # Past the cap only a heartbeat deadline is worth another heartbeat.
         more = not lease.capped or lease.heartbeat_expires_at is not None
         self.heartbeat_at = now + self.interval if more else math.inf
@@ -118,6 +117,11 @@ class LeaseScope:
         return self.lost
 
 
+def end_of(clock: Clock, lease: Lease) -> float:
+    """Return the Trio time at which a lease ends."""
+    return clock.trio_deadline(instant_to_micros(lease.deadline, "lease"))
+
+
 async def keep_alive(store: JobMethods, lease: LeaseScope) -> None:
     """Send one job's heartbeats until it is canceled or the lease is lost."""
     clock = store.clock
@@ -140,7 +144,7 @@ async def hold(
 ) -> AsyncIterator[Job]:
     """Take a job and run the body of an ``async with`` block under its lease."""
     job = await take()
-    lease = LeaseScope(store.clock, job)
+    lease = LeaseScope(store.clock, job, store.clock.now_us())
     raised: BaseException | None = None
     beats: BaseException | None = None
     try:
@@ -175,6 +179,9 @@ class Ended(NamedTuple):
     error: Exception | None = None
 
 
+_COMPLETED: Final = Ended("completed")
+
+
 async def end_after(
     store: JobMethods,
     lease: LeaseScope,
@@ -196,6 +203,15 @@ async def end_after(
         result: What it returned.
         retry_seconds: The wait before the next attempt, where the code has a say.
     """
+    if raised is None and lease.lost is None and not lease.scope.cancelled_caught:
+        # Nearly always; a shield costs as much as all the rest.  Should a cancellation
+        # strike before the completion is taken, it is said again behind the shield.
+        try:
+            await store.complete(lease.job, result)
+        except (trio.Cancelled, TrioQueueError):  # noqa: ASYNC103  see above
+            pass
+        else:
+            return _COMPLETED
     ended: Ended | None = None
     with trio.move_on_after(HAND_BACK_SECONDS, shield=True):
         try:

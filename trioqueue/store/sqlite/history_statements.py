@@ -50,10 +50,10 @@ HISTORY_STATEMENTS: Final = {
             max_attempts, worker_id, lease, content_type, metadata, payload
         )
         SELECT
-            ?, ?, ?, ?, ?, ?, ?,
+            column1, column2, column3, column4, column5, column6, column7,
             id, queue_id, message_id, priority, created_at, scheduled_at, delay,
             max_attempts, worker_id, lease, content_type, metadata, payload
-        FROM tq_messages WHERE id = ?
+        FROM (VALUES {rows}) JOIN tq_messages ON id = column8
     """,
     "finished_by_message_id": f"""
         SELECT {_FINISHED} FROM tq_history
@@ -67,7 +67,7 @@ HISTORY_STATEMENTS: Final = {
           AND (:first IS NULL OR (finished_at, id) < (:first, :second))
         ORDER BY finished_at DESC, id DESC LIMIT :limit
     """,
-    "delete_history": "DELETE FROM tq_history WHERE id = ?",
+    "delete_history": "DELETE FROM tq_history WHERE id IN (VALUES {rows})",
     "released_history": """
         SELECT id FROM tq_history
         WHERE expires_at IS NOT NULL AND expires_at <= :now
@@ -80,20 +80,23 @@ HISTORY_STATEMENTS: Final = {
         INSERT INTO tq_attempts (
             message_row, attempt_id, number, worker_id, started_at, ended_at, outcome,
             error_type, error_message, traceback
-        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ) VALUES {rows}
     """,
     "trim_attempts": """
-        DELETE FROM tq_attempts WHERE message_row = ? AND number <= ?
+        DELETE FROM tq_attempts WHERE (message_row, attempt_id) IN (
+            SELECT message_row, attempt_id FROM (VALUES {rows})
+            JOIN tq_attempts ON message_row = column1 AND number <= column2
+        )
     """,
     "attempts_of": """
         SELECT number, worker_id, started_at, ended_at, outcome, error_type,
                error_message, traceback
         FROM tq_attempts WHERE message_row = :id ORDER BY attempt_id
     """,
-    "delete_attempts": "DELETE FROM tq_attempts WHERE message_row = ?",
+    "delete_attempts": "DELETE FROM tq_attempts WHERE message_row IN (VALUES {rows})",
     "insert_receipts": """
         INSERT INTO tq_receipts (attempt_id, token, verb, digest, state, finished_at)
-        VALUES (?, ?, ?, ?, ?, ?)
+        VALUES {rows}
     """,
     "receipts": """
         SELECT attempt_id, token, verb, digest, state FROM tq_receipts

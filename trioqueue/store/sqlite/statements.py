@@ -2,7 +2,8 @@
 
 States are written as literals (0 INVISIBLE, 1 PENDING, 2 RUNNING) so that the partial
 indexes match; where the planner, which has no statistics, would rather read all of a
-queue, the index is named.  A parameter that is a list arrives as a JSON array.
+queue, the index is named.  A parameter that is a list arrives as a JSON array;
+``{rows}`` stands for the parameter rows of an `ExecuteMany`, many in one statement.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ MESSAGE_STATEMENTS: Final = {
             id, queue_id, message_id, state, priority, claim_key, ready_seq, due_at,
             created_at, scheduled_at, delay, max_attempts, lease, content_type,
             metadata, payload
-        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ) VALUES {rows}
     """,
     "live_by_message_id": f"""
         SELECT {_LIVE} FROM tq_messages
@@ -92,10 +93,11 @@ MESSAGE_STATEMENTS: Final = {
     """,
     "claim_messages": """
         UPDATE tq_messages
-        SET state = 2, attempts = attempts + 1, attempt_id = ?, token = ?,
-            worker_id = ?, started_at = ?, lease_expires_at = ?,
-            heartbeat_expires_at = ?, deadline = ?, attempt_lease = ?, renewals = 0
-        WHERE id = ?
+        SET state = 2, attempts = attempts + 1, attempt_id = column1, token = column2,
+            worker_id = column3, started_at = column4, lease_expires_at = column5,
+            heartbeat_expires_at = column6, deadline = column7,
+            attempt_lease = column8, renewals = 0
+        FROM (VALUES {rows}) WHERE id = column9
     """,
     "held_messages": f"""
         SELECT {_HELD} FROM tq_messages
@@ -103,8 +105,9 @@ MESSAGE_STATEMENTS: Final = {
     """,
     "renew_leases": """
         UPDATE tq_messages
-        SET lease_expires_at = ?, heartbeat_expires_at = ?, deadline = ?, renewals = ?
-        WHERE id = ?
+        SET lease_expires_at = column1, heartbeat_expires_at = column2,
+            deadline = column3, renewals = column4
+        FROM (VALUES {rows}) WHERE id = column5
     """,
     "request_abort": """
         UPDATE tq_messages SET abort_requested_at = :now, abort_reason = :reason
@@ -112,16 +115,17 @@ MESSAGE_STATEMENTS: Final = {
     """,
     "make_ready": f"""
         UPDATE tq_messages
-        SET state = 1, attempts = ?, claim_key = ?, ready_seq = ?, due_at = NULL,
-            {_NO_ATTEMPT}
-        WHERE id = ?
+        SET state = 1, attempts = column1, claim_key = column2, ready_seq = column3,
+            due_at = NULL, {_NO_ATTEMPT}
+        FROM (VALUES {{rows}}) WHERE id = column4
     """,
     "make_invisible": f"""
         UPDATE tq_messages
-        SET state = 0, attempts = ?, due_at = ?, claim_key = ?, {_NO_ATTEMPT}
-        WHERE id = ?
+        SET state = 0, attempts = column1, due_at = column2, claim_key = column3,
+            {_NO_ATTEMPT}
+        FROM (VALUES {{rows}}) WHERE id = column4
     """,
-    "delete_messages": "DELETE FROM tq_messages WHERE id = ?",
+    "delete_messages": "DELETE FROM tq_messages WHERE id IN (VALUES {rows})",
     "due_messages": """
         SELECT m.id, q.name, m.priority, m.due_at
         FROM tq_messages AS m JOIN tq_queues AS q ON q.queue_id = m.queue_id
@@ -129,8 +133,9 @@ MESSAGE_STATEMENTS: Final = {
         ORDER BY m.due_at, m.queue_id, m.id LIMIT :limit
     """,
     "promote_messages": """
-        UPDATE tq_messages SET state = 1, claim_key = ?, ready_seq = ?, due_at = NULL
-        WHERE id = ? AND state = 0
+        UPDATE tq_messages
+        SET state = 1, claim_key = column1, ready_seq = column2, due_at = NULL
+        FROM (VALUES {rows}) WHERE id = column3 AND state = 0
     """,
     "next_due": "SELECT min(due_at) FROM tq_messages WHERE state = 0",
     "expired_messages": """

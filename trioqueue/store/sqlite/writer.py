@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
@@ -74,7 +75,8 @@ class WriterThread:
         self._token = trio.lowlevel.current_trio_token()
         self._lock = threading.Lock()
         self._waiting: list[Request] = []
-        self._wanted = threading.Event()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._asleep = False
         self._closing = False
         self._ended = trio.Event()
         self._transactions = self._requests = self._largest = 0
@@ -90,14 +92,15 @@ class WriterThread:
         Cancellation takes effect until the request's transaction begins; from then on
         the answer comes within that transaction's time.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         request.task = trio.lowlevel.current_task()
         with self._lock:
             if self._closing:
                 message = "the store is closed"
                 raise StoreClosedError(message)
             self._waiting.append(request)
-        self._wanted.set()
+            if self._asleep:
+                self._asleep = False
+                self._wake.put(None)
 
         def abort(_: Callable[[], Any]) -> trio.lowlevel.Abort:
             with self._lock:
@@ -112,7 +115,7 @@ class WriterThread:
         """End the thread; requests that it has not taken fail with StoreClosedError."""
         with self._lock:
             self._closing = True
-        self._wanted.set()
+        self._wake.put(None)
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
             await self._ended.wait()
 
@@ -129,21 +132,27 @@ class WriterThread:
     def _run(self) -> None:
         dirty = False
         try:
-            while True:
-                self._wanted.wait(IDLE_SECONDS if dirty else None)
-                self._wanted.clear()
-                if self._closing:
-                    break
-                if not self._waiting:
-                    if dirty:
-                        self._checkpoint("PASSIVE")
-                        dirty = False
-                    continue
+            while not self._closing:
+                if not self._waiting and self._sleep(IDLE_SECONDS if dirty else None):
+                    self._checkpoint("PASSIVE")
+                    dirty = False
                 if self._begin():
                     self._serve(self._take())
                     dirty = True
         finally:
             self._end()
+
+    def _sleep(self, seconds: float | None) -> bool:
+        """Sleep until there is work; True if it was too long."""
+        with self._lock:
+            if self._waiting or self._closing:
+                return False
+            self._asleep = True
+        try:
+            self._wake.get(timeout=seconds)
+        except Empty:
+            return True
+        return False
 
     def _begin(self) -> bool:
         """Take the write lock; False if nobody waits for it any more."""
@@ -166,8 +175,6 @@ class WriterThread:
             del self._waiting[:GROUP_LIMIT]
             for request in taken:
                 request.taken = True
-            if self._waiting:
-                self._wanted.set()
         return taken
 
     def _serve(self, requests: list[Request]) -> None:
