@@ -64,5 +64,4 @@ from trioqueue.worker import Worker as Worker
 from trioqueue.worker import WorkerStatistics as WorkerStatistics
 from trioqueue.services import open_services as open_services
 from trioqueue.app import App as App
-from trioqueue.task import Task as Task
 from trioqueue.task import TaskHandle as TaskHandle

@@ -79,18 +79,30 @@ class Cli:
             assert outcome.err.splitlines()[-1].startswith("Error: "), outcome.err
         return outcome
 
+    def environment(self, env: dict[str, str] | None = None) -> dict[str, str]:
+        """Return the environment for a process of its own."""
+        variables = {k: v for k, v in os.environ.items() if k not in UNSET}
+        if PYTHONPATH:
+            variables["PYTHONPATH"] = PYTHONPATH
+        return variables | {"TRIOQUEUE_DB": self.url} | (env or {})
+
+    def python(self, script: str) -> None:
+        """Run a script of the test's directory, which is on its path."""
+        variables = self.environment({"PYTHONSAFEPATH": ""})
+        command = [sys.executable, script]
+        subprocess.run(
+            command, cwd=self.directory, env=variables, check=True, timeout=60
+        )
+
     @contextmanager
     def start(
         self, *args: str, env: dict[str, str] | None = None, **options: Any
     ) -> Iterator[subprocess.Popen[str]]:
         """Run `python -m trioqueue` in the test's directory beside the block."""
-        variables = {k: v for k, v in os.environ.items() if k not in UNSET}
-        if PYTHONPATH:
-            variables["PYTHONPATH"] = PYTHONPATH
         with subprocess.Popen(
             [sys.executable, "-m", "trioqueue", *args],
             cwd=self.directory,
-            env=variables | {"TRIOQUEUE_DB": self.url} | (env or {}),
+            env=self.environment(env),
             **_PIPES | options,
         ) as process:
             try:

@@ -165,3 +165,42 @@ def test_signals_end_the_worker(
         _, err = process.communicate(timeout=30)
     assert process.returncode == code
     assert err.splitlines()[-1].endswith(last)
+
+
+REAL_APP = """
+import trioqueue
+
+app = trioqueue.App()
+
+@app.task(queue="emails")
+async def send(to: str) -> None:
+    print("sent to", to, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals there")
+def test_a_real_app_creates_its_queue_works_and_stops_gracefully(tq: Cli) -> None:
+    (tq.directory / "jobs.py").write_text(REAL_APP)
+    post = "import trio, jobs\n" + (
+        "async def main():\n"
+        f"    async with jobs.app.open({tq.url!r}):\n"
+        "        await jobs.send.enqueue('a@example.org')\n"
+        "trio.run(main)\n"
+    )
+    (tq.directory / "post.py").write_text(post)
+    with tq.start("worker", "jobs:app") as process:
+        assert process.stdout is not None
+        tq.python("post.py")
+        assert process.stdout.readline() == "sent to a@example.org\n"
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in err) == (0, False)
+    counts = tq("queue", "show", "emails", "-o", "json").document["counts"]
+    assert set(counts.values()) == {0}
+
+
+def test_a_queue_without_tasks_is_refused(tq: Cli) -> None:
+    (tq.directory / "jobs.py").write_text(REAL_APP)
+    outcome = tq.process("worker", "jobs:app", "--queue", "nobody")
+    assert outcome.code == 2
+    assert "'nobody'" in outcome.err.splitlines()[-1]

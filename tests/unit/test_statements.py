@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import trioqueue.store.operations
 from trioqueue import TrioQueueError
 from trioqueue.store.sqlite.connection import (
     Connection,
+    _many,
     open_connection,
     prepare_database,
 )
@@ -121,11 +123,22 @@ class _Anything(dict[str, Any]):
         return "[1, 2]" if name.endswith("s") and name != "address" else 1
 
 
+def columns_of(sql: str) -> int:
+    """How many columns the parameter rows of a statement have."""
+    named = [int(number) for number in re.findall(r"column(\d+)", sql)]
+    if named:
+        return max(named)
+    inserted = re.search(r"INSERT INTO \w+ \(([^)]*)\) *\s*VALUES", sql)
+    return 1 if inserted is None else inserted[1].count(",") + 1
+
+
 def plan(connection: Connection, name: str) -> list[str]:
     sql = STATEMENTS[name]
     parameters: Any = _Anything()
-    if "?" in sql:
-        parameters = (1,) * sql.count("?")
+    if "{rows}" in sql:
+        width = columns_of(sql)
+        sql = _many(name, width, 3)
+        parameters = (1,) * (3 * width)
     rows = connection.raw.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
     # Which versions of SQLite call an index covering differs.
     return [row[3].replace("COVERING ", "") for row in rows]

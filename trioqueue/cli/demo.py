@@ -63,8 +63,8 @@ def demo(
 
     Posts a message for each file of Python's standard library.  Worker processes that
     share one SQLite file hash the files and count their lines.  Half-way one of them is
-    killed; its messages are reclaimed and run again.  In the end each result is compared
-    with a direct computation.  Exit code 1 when a check fails.
+    killed; its messages are reclaimed and run again.  In the end each result is
+    compared with a direct computation.  Exit code 1 when a check fails.
 
     It uses a database of its own; --db is not heeded.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 import attrs
+import trio
 
 from trioqueue.cli.demonstration.plan import QUEUE
 from trioqueue.cli.demonstration.worker import name_of
@@ -94,6 +95,7 @@ async def recovery_of(store: Store, accident: Accident) -> Recovery:
                 helpers.add(_number_of(attempt.worker_id))
             elif attempt.outcome == "lease_expired" and attempt.ended_at is not None:
                 ends.append(attempt.ended_at)
+    await trio.lowlevel.checkpoint()
     seconds = (max(ends) - accident.killed_at).total_seconds() if ends else None
     return Recovery(len(ends), seconds, tuple(sorted(helpers)))
 

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
-import threading
 from typing import TYPE_CHECKING, Final, final
 
 import trio
 
 import trioqueue
+from trioqueue.cli.demonstration import interruption
 from trioqueue.cli.demonstration.accident import kill_one, messages_of, recovery_of
 from trioqueue.cli.demonstration.audit import audit
 from trioqueue.cli.demonstration.crew import Crew
 from trioqueue.cli.demonstration.plan import QUEUE
 from trioqueue.cli.demonstration.report import Report
-from trioqueue.cli.failures import INTERRUPTED, Failure
 from trioqueue.model.message import LIVE_STATES
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ OPTIONS: Final = trioqueue.QueueOptions(
     retention=trioqueue.RetentionPolicy.keep_forever(),
 )
 BATCH: Final = 500
-LOOK_SECONDS: Final = 0.05
+LOOK_SECONDS: Final = 0.02
 SHOWN_DEAD: Final = 5
 
 
@@ -55,7 +53,7 @@ async def demonstrate(plan: Plan, progress: Progress) -> Report:
         trioqueue.open_services(store),
         trio.open_nursery() as nursery,
     ):
-        await nursery.start(_listen_for_signals)
+        await nursery.start(interruption.run)
         story = Story(plan, progress, store, Crew(nursery, plan), nursery)
         post_seconds = await story.post()
         run_started = await story.begin()
@@ -132,10 +130,11 @@ class Story:
             state = await self._store.queue_state(QUEUE)
             left = sum(state.counts[kind] for kind in LIVE_STATES)
             self._progress.show(total - left)
-            if self._accident is not None:
+            if self._accident is None:
+                if left and total - left >= total // 2:
+                    await self._have_accident()
+            elif not self._reclaimed:
                 await self._follow_up(self._accident)
-            elif left and total - left >= total // 2:
-                await self._have_accident()
             if not left:
                 return self._accident
             await trio.sleep(LOOK_SECONDS)
@@ -162,7 +161,7 @@ class Story:
 
     async def _follow_up(self, accident: Accident) -> None:
         """Tell when the messages of the killed worker have been taken back."""
-        if self._reclaimed or await messages_of(self._store, accident.number):
+        if await messages_of(self._store, accident.number):
             return
         self._reclaimed = True
         recovery = await recovery_of(self._store, accident)
@@ -178,21 +177,6 @@ class Story:
             why = letter.attempts[-1].error_message if letter.attempts else None
             self._progress.say(f"dead: {letter.message.message_id}: {why}")
         await self._crew.stop()
-
-
-async def _listen_for_signals(*, task_status: trio.TaskStatus[None]) -> None:
-    """End everything at Ctrl-C, and when somebody else asks for that."""
-    if threading.current_thread() is not threading.main_thread():
-        task_status.started()
-        return
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    wanted = [signal.Signals[name] for name in names]
-    # nohup, for one, has some of them ignored.
-    wanted = [one for one in wanted if signal.getsignal(one) is not signal.SIG_IGN]
-    with trio.open_signal_receiver(*wanted) as signals:
-        task_status.started()
-        async for _ in signals:
-            raise Failure("interrupted", INTERRUPTED)
 
 
 def _messages(count: int) -> str:

@@ -47,15 +47,19 @@ class WorkerProcess:
 
     async def freeze(self) -> None:
         """Stop it where it stands, where the system can do that."""
-        if sys.platform == "win32":
-            await trio.lowlevel.checkpoint()
-            return
-        self.process.send_signal(signal.SIGSTOP)
-        # The signal takes a moment to arrive.  If it ends instead, `Crew` says so.
-        with suppress(ChildProcessError):
+        if sys.platform != "win32":
+            self.process.send_signal(signal.SIGSTOP)
+            # The signal takes a moment to arrive.  If it ends instead, `Crew` says so.
+            with suppress(ChildProcessError):
+                while not self._has_stopped():  # noqa: ASYNC110  nothing announces it
+                    await trio.sleep(LOOK_SECONDS)
+        await trio.lowlevel.checkpoint()
+
+    if sys.platform != "win32":
+
+        def _has_stopped(self) -> bool:
             look = os.WUNTRACED | os.WNOHANG
-            while os.waitpid(self.process.pid, look) == (0, 0):  # noqa: ASYNC222  WNOHANG
-                await trio.sleep(LOOK_SECONDS)
+            return os.waitpid(self.process.pid, look) != (0, 0)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -102,7 +106,7 @@ class Crew:
     async def start(self) -> WorkerProcess:
         """Start one more, and wait until it is ready."""
         self._started += 1
-        worker: WorkerProcess = await self._nursery.start(self._run, self._started)
+        worker: WorkerProcess = await self._nursery.start(self.run, self._started)
         return worker
 
     async def stop(self) -> None:
@@ -114,7 +118,7 @@ class Crew:
         for worker in list(self.workers):
             await worker.kill()
 
-    async def _run(
+    async def run(
         self, number: int, *, task_status: trio.TaskStatus[WorkerProcess]
     ) -> None:
         """Run one worker process to its end."""
@@ -147,11 +151,10 @@ class Crew:
 
 
 # Ctrl-C at the terminal is for the coordinator alone, which ends its workers.
-_OWN_GROUP: dict[str, Any] = (
-    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    if sys.platform == "win32"
-    else {"process_group": 0}
-)
+if sys.platform == "win32":
+    _OWN_GROUP: Any = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+else:
+    _OWN_GROUP: Any = {"process_group": 0}
 
 
 def _command(number: int, plan: Plan) -> list[str]:

@@ -20,7 +20,10 @@ ROUNDS: Final = 8
 """How often each of these slots has work at least, where files are few."""
 SHORTEST_SECONDS: Final = 1.5
 """How long the work takes at least: a worker must die while there is some."""
-LONGEST_PAUSE_SECONDS: Final = 1.0
+FAST: Final = 2000.0
+"""How many messages per second may be done without any pause."""
+PAUSES: Final = (0.005, 1.0)
+"""The shortest pause of a handler and the longest, in seconds."""
 
 
 @final
@@ -63,5 +66,7 @@ class Plan:
     @property
     def pause_seconds(self) -> float:
         """How long a handler sleeps on average, so that jobs are really in flight."""
-        pause = SHORTEST_SECONDS * self.slots * self.workers / len(self.posts)
-        return min(pause, LONGEST_PAUSE_SECONDS)
+        count = len(self.posts)
+        spare = SHORTEST_SECONDS - count / FAST
+        shortest, longest = PAUSES
+        return min(max(shortest, spare * self.slots * self.workers / count), longest)

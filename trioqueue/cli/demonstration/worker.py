@@ -1,8 +1,7 @@
 """The program of one worker process: an ordinary `trioqueue.Worker`, and a ledger.
 
-``python -m trioqueue.cli.demonstration.worker URL NUMBER SLOTS PAUSE DIRECTORY``; it says
-``ready`` and works until its standard input ends, so it never outlives whoever started
-it.
+Started with URL NUMBER SLOTS PAUSE DIRECTORY, it says ``ready`` and works until its
+standard input ends, so it never outlives whoever started it.
 """
 
 from __future__ import annotations
