@@ -12,6 +12,7 @@ Where things are, from the top down (imports point down this list, never up):
 - `model`, `clock`, `errors`: the nouns, the time, what goes wrong
 """
 
+from trioqueue.app import App as App
 from trioqueue.clock import Clock as Clock
 from trioqueue.clock import TrioClock as TrioClock
 from trioqueue.clock import WallClock as WallClock
@@ -58,10 +59,9 @@ from trioqueue.model import QueueState as QueueState
 from trioqueue.model import QueueType as QueueType
 from trioqueue.model import RetentionPolicy as RetentionPolicy
 from trioqueue.model import RetryPolicy as RetryPolicy
+from trioqueue.services import open_services as open_services
 from trioqueue.store import Store as Store
 from trioqueue.store import open_store as open_store
+from trioqueue.task import TaskHandle as TaskHandle
 from trioqueue.worker import Worker as Worker
 from trioqueue.worker import WorkerStatistics as WorkerStatistics
-from trioqueue.services import open_services as open_services
-from trioqueue.app import App as App
-from trioqueue.task import TaskHandle as TaskHandle

@@ -27,10 +27,10 @@ async def open_background(reason: str) -> AsyncIterator[trio.Nursery]:
         async with trio.open_nursery() as nursery:
             try:
                 yield nursery
-            except BaseException as error:  # noqa: BLE001  raised again below
+            except BaseException as error:  # noqa: BLE001, ASYNC103  raised below
                 raised = error
             nursery.cancel_scope.cancel(reason=reason)
-    except BaseException as error:
+    except BaseException as error:  # noqa: ASYNC103  or what says more is raised
         # Cancellation from outside strikes the tasks too; what the block raised says
         # more.
         if raised is None or not only_canceled(error):

@@ -1,8 +1,8 @@
 """Starting and stopping, for everything that runs until it is told to stop.
 
-Trio has no soft cancel and needs none: what takes in work sits in an *intake* scope that
-is canceled at once; work in hand sits in a *work* scope whose deadline is set to now plus
-grace (the answer in trio#410).
+Trio has no soft cancel and needs none: what takes in work sits in an *intake* scope
+that is canceled at once; work in hand sits in a *work* scope whose deadline is set to
+now plus grace (the answer in trio#410).
 """
 
 from __future__ import annotations
@@ -91,9 +91,10 @@ class Lifecycle:
     @contextmanager
     def intake(self) -> Iterator[None]:
         """Wrap what waits for work: it is canceled as soon as a stop is asked for."""
-        with trio.CancelScope() as self._intake:
+        with trio.CancelScope() as scope:
+            self._intake = scope
             if self._stopping:
-                self._intake.cancel(reason=f"the {self._name} is stopping")
+                scope.cancel(reason=f"the {self._name} is stopping")
             try:
                 yield
             finally:

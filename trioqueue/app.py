@@ -97,13 +97,16 @@ class App:
         self._limiter = trio.CapacityLimiter(threads)
         self._store: Store | None = None
 
+    # An awaitable is a value too, so the overloads overlap; the first match wins.
     @overload
-    def task(
+    def task(  # type: ignore[overload-overlap]  # see above
         self, function: Callable[Concatenate[Job, P], Awaitable[R]], /
     ) -> JobTask[P, R]: ...
 
     @overload
-    def task(self, function: Callable[P, Awaitable[R]], /) -> AsyncTask[P, R]: ...
+    def task(  # type: ignore[overload-overlap]  # see above
+        self, function: Callable[P, Awaitable[R]], /
+    ) -> AsyncTask[P, R]: ...
 
     @overload
     def task(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
@@ -123,7 +126,7 @@ class App:
         flavor: str | None = ...,
     ) -> _Decorator: ...
 
-    def task(  # noqa: PLR0913  the settings of a task
+    def task(
         self,
         function: Callable[..., Any] | None = None,
         /,
@@ -270,6 +273,7 @@ class App:
             queues: Only these queues (default: all that have tasks).
             concurrency: The most jobs at once.
             grace_seconds: How long jobs may take to finish after a signal.
+            task_status: Reports the worker, once it runs.
         """
         async with self.open(url) as store, open_services(store):
             worker = Worker(store, self, queues=queues, concurrency=concurrency)
@@ -349,13 +353,16 @@ class _Dispatcher:
 class _Decorator(Protocol):
     """What ``@app.task(...)`` returns: typed by the function it decorates."""
 
+    # They overlap as those of `App.task` do.
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # see above
         self, function: Callable[Concatenate[Job, P], Awaitable[R]]
     ) -> JobTask[P, R]: ...
 
     @overload
-    def __call__(self, function: Callable[P, Awaitable[R]]) -> AsyncTask[P, R]: ...
+    def __call__(  # type: ignore[overload-overlap]  # see above
+        self, function: Callable[P, Awaitable[R]]
+    ) -> AsyncTask[P, R]: ...
 
     @overload
     def __call__(self, function: Callable[P, R]) -> PlainTask[P, R]: ...

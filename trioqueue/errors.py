@@ -35,7 +35,8 @@ class Issue:
     """One thing wrong with a piece of input.
 
     Attributes:
-        field: Where it is, as the caller wrote it (``payload``, ``messages[3].priority``).
+        field: Where it is, as the caller wrote it: ``payload``,
+            ``messages[3].priority``.
         message: What is wrong and what would be right.
     """
 

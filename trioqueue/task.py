@@ -48,13 +48,16 @@ class TaskOwner(Protocol):
     @property
     def store(self) -> Store:
         """The store to enqueue in."""
+        ...
 
     @property
     def limiter(self) -> trio.CapacityLimiter:
         """What bounds the threads of plain functions."""
+        ...
 
     async def declare(self) -> None:
         """Create the queues of tasks that were registered late."""
+        ...
 
 
 @final
@@ -146,7 +149,9 @@ class Task(Generic[P, R]):
         self.name = settings.name
         self.queue = settings.queue
         self.retry = settings.retry
-        functools.update_wrapper(self, function)
+        self.__wrapped__ = function
+        self.__doc__ = function.__doc__
+        self.__name__ = settings.name
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskHandle[R]:
         """Store a call of the task; a worker will make it.
@@ -160,7 +165,7 @@ class Task(Generic[P, R]):
         """
         return await self.enqueue_with(TaskOptions(), args, kwargs)
 
-    def options(  # noqa: PLR0913  what `post` takes
+    def options(
         self,
         *,
         message_id: str | None = None,
@@ -171,7 +176,7 @@ class Task(Generic[P, R]):
         lease: LeasePolicy | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> TaskWithOptions[P, R]:
-        """Say how a call is to be enqueued: ``task.options(delay_seconds=5).enqueue()``.
+        """Say how a call is enqueued: ``task.options(delay_seconds=5).enqueue()``.
 
         The arguments are those of ``Store.post``.
         """
@@ -208,16 +213,12 @@ class Task(Generic[P, R]):
             metadata=options.metadata,
         )
         try:
-            message = await post()
+            return TaskHandle(store, await post())
         except QueueNotFoundError:
-            undeclared = True
-        else:
-            undeclared = False
-        if undeclared:
             # The task was registered after the app was opened.
-            await self._app.declare()
-            message = await post()
-        return TaskHandle(store, message)
+            pass
+        await self._app.declare()
+        return TaskHandle(store, await post())
 
     def _misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
         try:
@@ -272,9 +273,7 @@ class AsyncTask(Task[P, R]):
 class JobTask(Task[P, R]):
     """A task made of an async function whose first parameter is the job."""
 
-    def __call__(
-        self, job: Job, /, *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[R]:
+    def __call__(self, job: Job, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
         """Call the function directly, with a job of the caller's."""
         awaitable: Awaitable[R] = self._function(job, *args, **kwargs)
         return awaitable
@@ -307,7 +306,7 @@ class _Settings:
 _JOB_NAMES: Final = ("Job", "trioqueue.Job", "tq.Job")
 
 
-def make_task(  # noqa: PLR0913  the settings of a task
+def make_task(
     app: TaskOwner,
     function: Callable[..., Any],
     *,
@@ -335,9 +334,14 @@ def make_task(  # noqa: PLR0913  the settings of a task
         issues := attempts_issues(max_attempts, "max_attempts")
     ):
         raise ValidationError(issues)
-    for field, value, kind in (("retry", retry, RetryPolicy), ("lease", lease, LeasePolicy)):
-        if value is not None and not isinstance(value, kind):
-            raise ValidationError.of(field, f"expected {kind.__name__}, got {value!r}")
+    for field, value, expected in (
+        ("retry", retry, RetryPolicy),
+        ("lease", lease, LeasePolicy),
+    ):
+        if value is not None and not isinstance(value, expected):
+            raise ValidationError.of(
+                field, f"expected {expected.__name__}, got {value!r}"
+            )
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     takes_job = bool(parameters) and _is_job(parameters[0].annotation)
@@ -345,7 +349,7 @@ def make_task(  # noqa: PLR0913  the settings of a task
         signature = signature.replace(parameters=parameters[1:])
     is_async = inspect.iscoroutinefunction(function)
     settings = _Settings(
-        name=name or getattr(function, "__name__", type(function).__name__),
+        name=name or str(getattr(function, "__name__", type(function).__name__)),
         queue=queue,
         max_attempts=max_attempts,
         retry=retry,

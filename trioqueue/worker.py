@@ -65,6 +65,7 @@ class HandlerSource(Protocol):
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return a handler for each queue."""
+        ...
 
 
 @runtime_checkable
@@ -73,9 +74,11 @@ class RetryingHandler(Protocol):
 
     async def __call__(self, job: Job) -> Any:
         """Run the handler."""
+        ...
 
     def retry_seconds(self, job: Job) -> float | None:
         """Return the wait after this attempt; None leaves it to the queue's policy."""
+        ...
 
 
 @final
@@ -226,7 +229,9 @@ class Worker:
         )
 
     def __repr__(self) -> str:
-        return f"<Worker of {', '.join(self._queues)}, {len(self._leases)} jobs in hand>"
+        return (
+            f"<Worker of {', '.join(self._queues)}, {len(self._leases)} jobs in hand>"
+        )
 
     async def _fetch(self, jobs: trio.Nursery, signal: ReadySignal) -> None:
         """Claim what free slots can run, for ever."""
@@ -284,7 +289,7 @@ class Worker:
             self._start(jobs, claimed, handler)
             taken += len(claimed)
         self._queues.append(self._queues.pop(0))
-        return taken
+        return taken  # noqa: ASYNC910  there is a queue, and a slot, or its caller waits
 
     def _start(self, jobs: trio.Nursery, claimed: list[Job], handler: Handler) -> None:
         clock = self._store.clock
@@ -312,13 +317,13 @@ class Worker:
             try:
                 with lease.scope:
                     result = await _awaitable(handler(lease.job), handler)
-            except BaseException as error:  # noqa: BLE001  whatever a handler raises
+            except BaseException as error:  # noqa: BLE001, ASYNC103  raised below
                 raised = error
             self._handlers_running -= 1
             self._slot_freed.set()
             retry_seconds = None
             if raised is not None and isinstance(handler, RetryingHandler):
-                retry_seconds = handler.retry_seconds(lease.job)
+                retry_seconds = _ask_retry_seconds(handler, lease.job)
             ended = await end_after(
                 self._store, lease, raised, result, retry_seconds=retry_seconds
             )
@@ -389,6 +394,15 @@ class Worker:
             else:
                 lease.renew(answer, now)
                 self._heartbeats += 1
+
+
+def _ask_retry_seconds(handler: RetryingHandler, job: Job) -> float | None:
+    """Ask a handler how long its message waits; the queue's policy is the fallback."""
+    try:
+        return handler.retry_seconds(job)
+    except Exception:
+        logger.exception("the retry policy of %r failed", handler)
+        return None
 
 
 async def _awaitable(value: Any, handler: Handler) -> Any:

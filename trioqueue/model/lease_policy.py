@@ -55,7 +55,7 @@ class LeasePolicy:
     heartbeat_seconds: float | None
     execution_limit_seconds: float | None
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  the published signature
         self,
         base_seconds: Seconds | None = None,
         extend_seconds: Seconds | None = None,

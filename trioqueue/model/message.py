@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
@@ -174,7 +174,7 @@ class NewMessage:
 
 
 @final
-class BulkMode(str, Enum):
+class BulkMode(StrEnum):
     """What ``post_many`` does when one of the messages is wrong."""
 
     ALL_OR_NOTHING = "all_or_nothing"
@@ -184,7 +184,7 @@ class BulkMode(str, Enum):
 
 
 @final
-class PostOutcome(str, Enum):
+class PostOutcome(StrEnum):
     """What became of one message of ``post_many``."""
 
     POSTED = "posted"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 import attrs
@@ -25,7 +25,7 @@ MAX_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 
 
 @final
-class QueueType(str, Enum):
+class QueueType(StrEnum):
     """How many messages of a queue may run at once."""
 
     SIMPLE = "simple"
@@ -118,6 +118,13 @@ def _weights(weights: Mapping[int, int] | None) -> tuple[tuple[int, int], ...]:
     return tuple(sorted((weights or {4: 60, 3: 30, 2: 20, 1: 10, 0: 5}).items()))
 
 
+def _content_types(value: Any) -> Any:
+    """Take any collection; what is no collection of names is refused later."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return tuple(value)
+    return value
+
+
 @final
 @attrs.frozen(kw_only=True)
 class QueueOptions:
@@ -152,10 +159,7 @@ class QueueOptions:
     max_payload_bytes: int = 262_144
     max_metadata_bytes: int = 16_384
     content_types: tuple[str, ...] | None = attrs.field(
-        default=None,
-        converter=lambda value: (
-            tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else value
-        ),
+        default=None, converter=_content_types
     )
     schema_id: str | None = None
     schema_required: bool = False

@@ -133,7 +133,11 @@ class Service(ABC):
         if self._wakeups is not None:
             self._wakeups.alarms.add(alarm)
         try:
-            with self._lifecycle.running(), trio.CancelScope() as work:
+            # Stopped before it ran, it has nothing to cancel.
+            with (
+                self._lifecycle.running(),
+                trio.CancelScope() as work,  # noqa: ASYNC912  see above
+            ):
                 self._lifecycle.set_work_scope(work)
                 task_status.started()
                 while not self._lifecycle.stopping:
@@ -147,6 +151,7 @@ class Service(ABC):
         """Do what is due, then sleep."""
         alarm.clear()
         self._iterations += 1
+        pause: float | None = None
         try:
             while not self._lifecycle.stopping:
                 count = await self._batch()
@@ -161,7 +166,6 @@ class Service(ABC):
             pause = self._backoff()
             logger.warning("%s: %s; trying again in %.1f s", self.name, error, pause)
         else:
-            pause = None
             self._consecutive = 0
             self._last_run = self._clock.now()
             if self._next_due is not None:
@@ -174,12 +178,12 @@ class Service(ABC):
 
     def _backoff(self) -> float:
         growth = FIRST_BACKOFF_SECONDS * 2.0 ** min(self._consecutive - 1, 10)
-        spread = random.uniform(0.5, 1.0)  # noqa: S311  no secret
+        spread = random.uniform(0.5, 1.0)
         return min(LAST_BACKOFF_SECONDS, growth) * spread
 
     async def _sleep(self, alarm: Alarm) -> None:
         """Sleep until something is due, or the interval is over."""
-        # The interval counts by Trio's clock: a step of the wall clock cannot stretch it.
+        # The interval counts by Trio's clock: no step of the wall clock stretches it.
         latest = math.inf
         if not self._relies_on_wakeups:
             latest = trio.current_time() + self._interval

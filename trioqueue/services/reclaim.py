@@ -27,17 +27,21 @@ class ReclaimableBackend(Protocol):
         self, queue: str | None = None, limit: int = 1000
     ) -> list[ExpiredMessage]:
         """List running messages past a deadline, of one queue or (None) of all."""
+        ...
 
     async def reclaim_expired_message(
         self, queue: str | None, message: ExpiredMessage
     ) -> bool:
         """End one expired attempt; False if it was prolonged or ended meanwhile."""
+        ...
 
     async def reclaim_expired_messages(self, messages: Sequence[ExpiredMessage]) -> int:
         """End many expired attempts; return how many were."""
+        ...
 
     async def next_expiry(self) -> datetime | None:
         """Return the earliest deadline of any running message."""
+        ...
 
 
 @final
@@ -55,12 +59,12 @@ class ReclaimService(Service):
     def __init__(
         self, backend: ReclaimableBackend, *, interval_seconds: Seconds = 5.0
     ) -> None:
-        is_store = isinstance(backend, Store)
+        store = backend if isinstance(backend, Store) else None
         super().__init__(
-            clock=backend.clock if is_store else choose_clock(),
-            wakeups=backend.wakeups if is_store else None,
+            clock=choose_clock() if store is None else store.clock,
+            wakeups=None if store is None else store.wakeups,
             interval_seconds=interval_seconds,
-            sees_every_change=is_store and backend.sees_every_change,
+            sees_every_change=store is not None and store.sees_every_change,
         )
         self._backend = backend
 
@@ -68,9 +72,8 @@ class ReclaimService(Service):
         expired = await self._backend.find_expired_messages(None, BATCH)
         if not expired:
             return 0
-        reclaimed = await self._backend.reclaim_expired_messages(expired)
         # Those found but not reclaimed were prolonged or ended meanwhile.
-        return reclaimed
+        return await self._backend.reclaim_expired_messages(expired)
 
     async def _find_next_due(self) -> datetime | None:
         return await self._backend.next_expiry()

@@ -27,6 +27,7 @@ from trioqueue.store.operations.rows import encode_lease
 if TYPE_CHECKING:
     import random
 
+_NONE_GIVEN: Final = (None, None, None)
 _NOT_YET: Final = ("schema_id", "schema_version", "exclusivity_key")
 
 
@@ -52,10 +53,10 @@ def make_draft(
         delay, scheduled_at = _schedule(new, now_us, issues)
     if new.max_attempts is not None:
         issues += attempts_issues(new.max_attempts, "max_attempts")
-    if new.lease is not None and not isinstance(new.lease, LeasePolicy):
-        issues.append(Issue("lease", f"expected LeasePolicy, got {new.lease!r}"))
-    if not new.schema_id is new.schema_version is new.exclusivity_key is None:
-        issues += _unavailable(new)
+    lease: object = new.lease
+    if lease is not None and not isinstance(lease, LeasePolicy):
+        issues.append(Issue("lease", f"expected LeasePolicy, got {lease!r}"))
+    issues += _unavailable(new)
     message_id = new.message_id
     generated = message_id is None
     if message_id is None:
@@ -90,10 +91,13 @@ def make_draft(
 
 
 def _unavailable(new: NewMessage) -> list[Issue]:
+    given = (new.schema_id, new.schema_version, new.exclusivity_key)
+    if given == _NONE_GIVEN:
+        return []
     return [
         Issue(name, "is not available in this version; leave it unset")
-        for name in _NOT_YET
-        if getattr(new, name) is not None
+        for name, value in zip(_NOT_YET, given, strict=True)
+        if value is not None
     ]
 
 

@@ -23,6 +23,7 @@ class Executor(Protocol):
     @property
     def sees_every_change(self) -> bool:
         """Whether nothing else can change the database, so that no poll is needed."""
+        ...
 
     async def batch(
         self,
@@ -30,15 +31,20 @@ class Executor(Protocol):
         items: Sequence[ItemT],
     ) -> list[T | Failure]:
         """Run a batch operation, perhaps together with other callers' items."""
+        ...
 
     async def write(self, operation: Callable[[Context], Operation[T]]) -> T:
         """Run an operation that writes."""
+        ...
 
     async def read(self, operation: Callable[[], Operation[T]]) -> T:
         """Run an operation that only reads, in one snapshot."""
+        ...
 
     def statistics(self) -> Any:
         """Return what it has done so far."""
+        ...
 
     async def aclose(self) -> None:
         """Finish what has begun and let the database go."""
+        ...

@@ -121,9 +121,9 @@ class JobMethods(StoreBase):
         """Wait for a message and hold it for the length of an ``async with`` block.
 
         The block runs in a cancel scope that is the lease: heartbeats prolong it, and
-        when it is lost the block is canceled and ``LeaseLostError`` raised.  Leaving the
-        block completes the message; an exception fails it and goes on; cancellation from
-        outside gives the message back, its attempt refunded.
+        when it is lost the block is canceled and ``LeaseLostError`` raised.  Leaving
+        the block completes the message; an exception fails it and goes on; cancellation
+        from outside gives the message back, its attempt refunded.
 
         ::
 
@@ -169,7 +169,7 @@ class JobMethods(StoreBase):
         Args:
             job: The job.
             error: What went wrong; an exception is kept with its traceback.
-            retry_in_seconds: The wait before the next attempt (None: the retry policy's).
+            retry_in_seconds: The wait before the next attempt (None: the policy's).
             final: Give the message up, whatever attempts are left.
 
         Returns:

@@ -138,9 +138,9 @@ class MessageMethods(StoreBase):
         Args:
             queue: The queue's name.
             messages: What to post.
-            mode: ``ALL_OR_NOTHING``: if any message is wrong, nothing is stored and this
-                raises.  ``BEST_EFFORT``: the others are stored, and each result says
-                ``posted``, ``duplicate``, ``invalid`` or ``conflict``.
+            mode: ``ALL_OR_NOTHING``: if any message is wrong, nothing is stored and
+                this raises.  ``BEST_EFFORT``: the others are stored, and each result
+                says ``posted``, ``duplicate``, ``invalid`` or ``conflict``.
 
         Raises:
             ValidationError: Too many messages; or, all or nothing, an invalid one, each

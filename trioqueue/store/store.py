@@ -7,7 +7,6 @@ import random
 import socket
 import time
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, final
 
 import trio
@@ -87,17 +86,18 @@ async def open_store(
     clock = choose_clock() if clock is None else clock
     virtual = clock.is_virtual
 
-    def connect() -> Connection:
+    def connect() -> tuple[Connection, str | None]:
         # Blocking: waiting for another process that opens the same new file is rare
         # and short.
-        return _connect(address.path, durability, migrate=migrate)
+        connection = _connect(address.path, durability, migrate=migrate)
+        key = None if address.path == MEMORY else os.path.realpath(address.path)
+        return connection, key
 
     if virtual:
         await trio.lowlevel.checkpoint()
-        connection = connect()
+        connection, key = connect()
     else:
-        connection = await trio.to_thread.run_sync(connect)
-    key = None if address.path == MEMORY else str(Path(address.path).resolve())
+        connection, key = await trio.to_thread.run_sync(connect)
     hub = join_hub(key)
     try:
         # In virtual time a run repeats exactly, ids and tokens included; all the same

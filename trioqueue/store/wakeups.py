@@ -29,6 +29,7 @@ class AbortListener(Protocol):
 
     def on_abort(self, queue: str, message_id: str) -> None:
         """Hear that a running message is to be canceled."""
+        ...
 
 
 @final

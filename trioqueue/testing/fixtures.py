@@ -39,7 +39,7 @@ async def tq_store() -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def tq_app(tq_store: Store) -> AsyncIterator[App]:
-    """Give a new app that is open on `tq_store`; its tasks' queues appear by themselves.
+    """Give a new app that is open on `tq_store`.
 
     Tasks registered in the test are used at once: their queues are created when the
     first message is enqueued.

@@ -21,8 +21,8 @@ class _ThreadGuard(trio.abc.Instrument):
         self._clock = clock
         self._threshold = clock.autojump_threshold
 
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002  Trio's
-        """Look after each step: a thread is started and ended within one."""
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Look after each step: threads start and end within one."""
         busy = trio.testing.active_thread_count() > 0
         wanted = math.inf if busy else self._threshold
         if self._clock.autojump_threshold != wanted:
@@ -37,9 +37,9 @@ class _ThreadGuard(trio.abc.Instrument):
 def autojump_guard() -> Iterator[None]:
     """Hold virtual time still, in the block, while any thread of Trio's works.
 
-    An autojump clock takes a working thread for idleness and leaps to the next deadline.
-    trioqueue itself uses no threads in virtual time; a test whose own code does needs
-    this::
+    An autojump clock takes a working thread for idleness and leaps to the next
+    deadline.  trioqueue itself uses no threads in virtual time; a test whose own code
+    does needs this::
 
         with autojump_guard():
             await trio.to_thread.run_sync(work)

@@ -36,6 +36,6 @@ async def virtual_store(
             "trio.testing.MockClock(autojump_threshold=0), which in pytest-trio is the "
             "autojump_clock fixture, as an argument of the test itself"
         )
-        raise RuntimeError(message)
+        raise RuntimeError(message)  # noqa: TRY004  the run is wrong, not an argument
     async with open_store("sqlite://:memory:", clock=TrioClock(start)) as store:
         yield store

@@ -24,7 +24,7 @@ from trioqueue.model.message import LIVE_STATES
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from trioqueue.cli.demonstration.accident import Accident
+    from trioqueue.cli.demonstration.accident import Accident, Recovery
     from trioqueue.cli.demonstration.plan import Plan
     from trioqueue.cli.demonstration.progress import Progress
 
@@ -58,10 +58,7 @@ async def demonstrate(plan: Plan, progress: Progress) -> Report:
         post_seconds = await story.post()
         run_started = await story.begin()
         accident = await story.watch()
-        recovery = None
-        if accident is not None:
-            recovery = await recovery_of(store, accident)
-        await story.end()
+        recovery = await story.end()
         found = await audit(store, plan.posts, plan.directory)
         nursery.cancel_scope.cancel(reason="the demo is over")
     run_ended = found.last_first_try or run_started
@@ -95,6 +92,7 @@ class Story:
         self._nursery = nursery
         self._accident: Accident | None = None
         self._reclaimed = False
+        self._replaced = trio.Event()
 
     async def post(self) -> float:
         """Post a message for each file; return how many seconds that took."""
@@ -118,8 +116,10 @@ class Story:
     async def begin(self) -> datetime:
         """Start the workers and let them begin; return when that was."""
         await self._crew.start_all()
-        pids = ", ".join(str(worker.process.pid) for worker in self._crew.workers)
-        self._progress.say(f"{len(self._crew.workers)} workers started (pids {pids})")
+        for worker in sorted(self._crew.workers, key=lambda one: one.number):
+            self._progress.say(
+                f"worker {worker.number} (pid {worker.process.pid}) started"
+            )
         await self._store.resume_queue(QUEUE)
         return self._store.now()
 
@@ -147,7 +147,7 @@ class Story:
         how = "with SIGKILL " if os.name == "posix" else ""
         self._progress.say(
             f"worker {accident.number} (pid {accident.pid}) killed {how}while it held "
-            f"{_messages(len(accident.held))}"
+            f"{_messages(len(accident.held))}; they come back when their leases end"
         )
         # Beside the watch: starting a process takes a moment.
         self._nursery.start_soon(self._replace, accident)
@@ -158,6 +158,7 @@ class Story:
             f"worker {worker.number} (pid {worker.process.pid}) started in place of "
             f"worker {accident.number}"
         )
+        self._replaced.set()
 
     async def _follow_up(self, accident: Accident) -> None:
         """Tell when the messages of the killed worker have been taken back."""
@@ -168,15 +169,21 @@ class Story:
         after = "" if recovery.seconds is None else f" after {recovery.seconds:.1f} s"
         self._progress.say(f"{_messages(recovery.reclaimed)} reclaimed{after}")
 
-    async def end(self) -> None:
-        """Tell how it went on, and let the workers stop."""
+    async def end(self) -> Recovery | None:
+        """Let the workers stop; tell, and return, how it went on after the accident."""
+        recovery = None
         if self._accident is not None:
+            await self._replaced.wait()
             recovery = await recovery_of(self._store, self._accident)
             self._progress.say(f"run again by {_workers(recovery.run_again_by)}")
         for letter in await self._store.dead_letters(QUEUE, limit=SHOWN_DEAD):
-            why = letter.attempts[-1].error_message if letter.attempts else None
+            why = (
+                letter.attempts[-1].error_message if letter.attempts else letter.reason
+            )
             self._progress.say(f"dead: {letter.message.message_id}: {why}")
         await self._crew.stop()
+        self._progress.say("checking every result")
+        return recovery
 
 
 def _messages(count: int) -> str:

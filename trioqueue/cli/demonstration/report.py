@@ -150,10 +150,8 @@ class Report:
     def _why_again(self) -> str:
         if self.accident is None:
             return ""
-        return (
-            f"{len(self.accident.held)} of them since worker {self.accident.number}"
-            + (" was killed")
-        )
+        held, number = len(self.accident.held), self.accident.number
+        return f"{held:,} of them after worker {number} was killed"
 
     def _verified(self) -> str:
         audit = self.audit

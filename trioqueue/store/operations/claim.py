@@ -116,7 +116,6 @@ def _take(
     now = context.now
     attempt_id = yield from tickets(len(rows))
     holds: dict[str | None, _Hold] = {}
-    started_at = micros_to_instant(now)
     jobs = []
     updates = []
     undecodable = []

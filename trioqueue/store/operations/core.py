@@ -13,6 +13,7 @@ failing its neighbours.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
 
 import attrs
@@ -28,14 +29,14 @@ class Fetch(NamedTuple):
     """Run a query and receive its rows.  A list as parameter is an array."""
 
     name: str
-    parameters: Parameters = {}
+    parameters: Parameters = MappingProxyType({})
 
 
 class Execute(NamedTuple):
     """Run a statement and receive how many rows it touched."""
 
     name: str
-    parameters: Parameters = {}
+    parameters: Parameters = MappingProxyType({})
 
 
 class ExecuteMany(NamedTuple):

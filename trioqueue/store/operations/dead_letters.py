@@ -40,7 +40,7 @@ class Scope(NamedTuple):
     value: str | int
 
     def fetch(self, name: str, **parameters: Any) -> Fetch:
-        """Make the query that looks in this scope: each kind has an index of its own."""
+        """Make the query for this scope: each kind has an index of its own."""
         return Fetch(f"{name}_in_{self.kind}", {"scope": self.value, **parameters})
 
 

@@ -125,7 +125,7 @@ def _record(row: HeldRow, ending: Ending, outcome: Verdict, now: int) -> Row:
     )
 
 
-def _write(
+def _write(  # noqa: PLR0917  one list for each statement
     ready: list[tuple[HeldRow, Verdict]],
     delayed: list[Row],
     finished: list[Row],

@@ -48,7 +48,9 @@ def clean_up(context: Context) -> Operation[int]:
 
 def prune_receipts(context: Context) -> Operation[int]:
     """Forget a batch of answers to attempts that ended long ago; return how many."""
-    return (yield Execute("prune_receipts", {"before": context.now - RECEIPT_MICROS}))
+    before = context.now - RECEIPT_MICROS
+    count: int = yield Execute("prune_receipts", {"before": before})
+    return count
 
 
 def next_release() -> Operation[int | None]:

@@ -34,7 +34,9 @@ def _dead_letters(kind: str, column: str) -> dict[str, str]:
               AND (:reason IS NULL OR reason = :reason)
             ORDER BY finished_at, id LIMIT :limit
         """,
-        f"newest_dead_letter_in_{kind}": f"SELECT max(id) FROM tq_history WHERE {scope}",
+        f"newest_dead_letter_in_{kind}": f"""
+            SELECT max(id) FROM tq_history WHERE {scope}
+        """,
         f"dead_letter_stats_in_{kind}": f"""
             SELECT reason, count(*), min(finished_at), max(finished_at) FROM tq_history
             WHERE {scope} GROUP BY reason ORDER BY reason

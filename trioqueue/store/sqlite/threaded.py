@@ -46,7 +46,7 @@ class ThreadedExecutor:
         announce: Callable[[Effects], None],
     ) -> None:
         self._path = connection.path
-        self._durability = durability
+        self._durability: Durability = durability
         self._writer = WriterThread(connection, make_context, announce)
         self._limiter = trio.CapacityLimiter(READERS)
         self._idle_readers: list[Connection] = []

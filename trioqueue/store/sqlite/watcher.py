@@ -2,9 +2,9 @@
 
 ``PRAGMA data_version`` changes when another connection commits.  It costs a few
 microseconds, so it is asked on the Trio thread, and only while somebody waits: often
-while the file is in use, up to every 50 ms once nothing has happened for long.  A change
-is followed by one cheap look at what those who wait are waiting for, so that nobody
-takes the write lock in vain.
+while the file is in use, up to every 50 ms once nothing has happened for long.  A
+change is followed by one cheap look at what those who wait are waiting for, so that
+nobody takes the write lock in vain.
 """
 
 from __future__ import annotations

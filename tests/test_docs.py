@@ -1,0 +1,228 @@
+"""The documentation tells the truth: its programs run, and print what the pages show.
+
+A ``.console`` file is a session: lines that begin with ``$`` are typed, the others are
+what the terminal answers.  A ``.out`` file is what the program of that name prints.
+In both, ``...`` stands for whatever differs from run to run.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from trioqueue.cli.failures import EXIT_CODES
+from trioqueue.cli.root import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
+PATIENCE_SECONDS = 60
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="the sessions shown are those of a POSIX shell"
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with the examples in it, as a reader would have."""
+    directory = tmp_path / "place"
+    directory.mkdir()
+    for program in EXAMPLES.glob("*.py"):
+        (directory / program.name).write_text(program.read_text())
+    return directory
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Mapping[str, str]:
+    """An environment in which `python` and `trioqueue` are those under test."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    python = shlex.quote(sys.executable)
+    for name, start in {
+        "python": python,
+        "pytest": f"{python} -m pytest -p no:cacheprovider",
+        "trioqueue": f"{python} -m trioqueue",
+    }.items():
+        script = commands / name
+        script.write_text(f'#!/bin/sh\nexec {start} "$@"\n')
+        script.chmod(0o755)
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        # PYTHONSAFEPATH: a reader's programs find one another in their directory.
+        if not name.startswith(("TRIOQUEUE_", "PYTEST_")) and name != "PYTHONSAFEPATH"
+    }
+    environment["PATH"] = f"{commands}{os.pathsep}{os.environ['PATH']}"
+    environment["TRIOQUEUE_OUTPUT"] = "table"  # as at a terminal
+    environment["PYTHONPATH"] = os.pathsep.join(
+        os.path.abspath(entry)  # noqa: PTH100  the environment holds texts
+        for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        if entry
+    )
+    return environment
+
+
+def run(command: str, place: Path, shell: Mapping[str, str]) -> str:
+    """Type a command; return what it prints on both streams."""
+    process = subprocess.run(
+        ["sh", "-c", command],
+        cwd=place,
+        env=shell,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+        encoding="utf-8",
+    )
+    return process.stdout
+
+
+def run_and_kill(
+    command: str, lines: int, place: Path, shell: Mapping[str, str]
+) -> str:
+    """Type a command, and kill it without warning once it has printed so many lines."""
+    with subprocess.Popen(
+        ["sh", "-c", f"exec {command}"],
+        cwd=place,
+        env=shell,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout is not None
+        try:
+            printed = [process.stdout.readline() for _ in range(lines)]
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+    return "".join(printed) + "Killed\n"
+
+
+def steps(session: str) -> Iterator[tuple[str, str]]:
+    """Take a session apart: each command, with what it answers."""
+    for part in re.split(r"(?m)^\$ ", session)[1:]:
+        command, _, answer = part.partition("\n")
+        yield command, answer
+
+
+def replay(name: str, place: Path, shell: Mapping[str, str]) -> None:
+    """Type what a session types; the answers must be those it shows."""
+    variables = dict(shell)
+    code = ""
+    for command, shown in steps((EXAMPLES / name).read_text()):
+        if export := re.fullmatch(r"export (\w+)=(\S+)", command):
+            variables[export[1]] = export[2]
+        elif shown.endswith("Killed\n"):
+            lines = shown.count("\n") - 1
+            same(shown, run_and_kill(command, lines, place, variables))
+        elif command == "echo $?":
+            same(shown, code)
+        else:
+            text = run(f'{command}\necho "code: $?"', place, variables)
+            answer, _, code = text.rpartition("code: ")
+            same(shown, answer)
+
+
+def same(shown: str, printed: str) -> None:
+    """Compare what a page shows with what was printed; ``...`` matches anything."""
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.OutputChecker().check_output(shown, printed, flags), (
+        f"shown:\n{shown}\nprinted:\n{printed}"
+    )
+
+
+TUTORIAL = (
+    "orders_make",
+    "orders_killed",
+    "orders_again",
+    "orders_attempts",
+    "orders_broken",
+    "orders_dead",
+    "orders_requeue",
+    "orders_test",
+)
+
+
+def test_the_tutorial(place: Path, shell: Mapping[str, str]) -> None:
+    for step in TUTORIAL:
+        variables = {**shell, "TRIOQUEUE_DB": "sqlite:///orders.db"}
+        replay(f"{step}.console", place, variables)
+
+
+@pytest.mark.parametrize(
+    "session",
+    sorted(
+        path.name for path in EXAMPLES.glob("*.console") if path.stem not in TUTORIAL
+    ),
+)
+def test_session(session: str, place: Path, shell: Mapping[str, str]) -> None:
+    replay(session, place, shell)
+
+
+@pytest.mark.parametrize("output", sorted(path.name for path in EXAMPLES.glob("*.out")))
+def test_example(output: str, place: Path, shell: Mapping[str, str]) -> None:
+    program = f"{Path(output).stem}.py"
+    # Failed attempts are logged on standard error, which the pages leave out.
+    printed = run(f"python {program} 2>errors || cat errors", place, shell)
+    same((EXAMPLES / output).read_text(), printed)
+
+
+def readme_blocks() -> list[tuple[str, str]]:
+    """Return README's Python programs, each with the output shown below it."""
+    text = (ROOT / "README.md").read_text()
+    found = re.findall(
+        r"```python\n(.*?)```(?:\n+(?:It prints:\n+)?```text\n(.*?)```)?",
+        text,
+        flags=re.DOTALL,
+    )
+    return [(program, shown) for program, shown in found]
+
+
+@pytest.mark.parametrize("number", range(len(readme_blocks())))
+def test_readme_program(number: int, tmp_path: Path, shell: Mapping[str, str]) -> None:
+    program, shown = readme_blocks()[number]
+    if "def test_" in program:
+        (tmp_path / "test_readme.py").write_text(program)
+        assert re.search(r"\b\d+ passed", run("pytest -q", tmp_path, shell))
+    else:
+        assert shown, f"README shows no output of:\n{program}"
+        (tmp_path / "program.py").write_text(program)
+        same(shown, run("python program.py", tmp_path, shell))
+
+
+def test_readme_has_its_programs() -> None:
+    assert len(readme_blocks()) == 3
+
+
+def pages() -> str:
+    """Return all pages in one text."""
+    return "\n".join(page.read_text() for page in sorted(DOCS.rglob("*.rst")))
+
+
+def test_every_example_is_shown() -> None:
+    shown = set(re.findall(r"literalinclude:: (?:\.\./)?examples/(\S+)", pages()))
+    assert shown == {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+
+
+def test_the_table_of_exit_codes() -> None:
+    page = (DOCS / "howto" / "operate.rst").read_text()
+    rows = re.findall(r"(?m)^   \* - (\d+)\n     - (.+)$", page)
+    assert {int(code): text for code, text in rows} == dict(EXIT_CODES)
+
+
+def test_every_command_has_its_help(place: Path, shell: Mapping[str, str]) -> None:
+    page = (DOCS / "reference" / "cli.rst").read_text()
+    shown = re.findall(r"(?m)^\.\. command-help:: trioqueue ?(.*)$", page)
+    assert shown[0] == ""
+    assert {name.split()[0] for name in shown[1:]} == set(COMMANDS)
