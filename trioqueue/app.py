@@ -54,11 +54,11 @@ if TYPE_CHECKING:
         Mapping,
     )
 
+    from trioqueue.handlers import Handler
     from trioqueue.model.lease_policy import LeasePolicy
     from trioqueue.model.retry_policy import RetryPolicy
     from trioqueue.model.spans import Seconds
     from trioqueue.store import Store
-    from trioqueue.worker import Handler
 
 P = ParamSpec("P")
 R = TypeVar("R")

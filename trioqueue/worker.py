@@ -10,16 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Final,
-    Protocol,
-    TypeAlias,
-    final,
-    runtime_checkable,
-)
+from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
 import trio
@@ -29,9 +20,14 @@ from trioqueue.errors import (
     LeaseLostError,
     QueueNotFoundError,
     StoreUnavailableError,
-    ValidationError,
 )
-from trioqueue.store.base import check_count, check_queue_name, check_text
+from trioqueue.handlers import (
+    RetryingHandler,
+    ask_retry_seconds,
+    choose_handlers,
+    run_handler,
+)
+from trioqueue.store.base import check_count, check_text
 from trioqueue.store.lease_scope import (
     Ended,
     LeaseScope,
@@ -42,15 +38,14 @@ from trioqueue.store.lease_scope import (
 from trioqueue.store.wakeups import ReadySignal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from trioqueue.handlers import Handler, HandlerSource
     from trioqueue.model.message import Job, Lease
     from trioqueue.model.spans import Seconds
     from trioqueue.store import Store
 
 logger: Final = logging.getLogger("trioqueue.worker")
-
-Handler: TypeAlias = "Callable[[Job], Awaitable[Any]]"
 
 DEFAULT_CONCURRENCY: Final = 100
 DEFAULT_GRACE_SECONDS: Final = 30.0
@@ -58,27 +53,6 @@ BEAT_EARLY: Final = 0.2
 """Heartbeats due within this share of their interval ride along."""
 RETRY_PAUSE_SECONDS: Final = 0.5
 """How soon a claim or heartbeat that met an unavailable database is tried again."""
-
-
-class HandlerSource(Protocol):
-    """Something that knows handlers by queue; an `App` is one."""
-
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return a handler for each queue."""
-        ...
-
-
-@runtime_checkable
-class RetryingHandler(Protocol):
-    """A handler that knows how long its failed messages wait."""
-
-    async def __call__(self, job: Job) -> Any:
-        """Run the handler."""
-        ...
-
-    def retry_seconds(self, job: Job) -> float | None:
-        """Return the wait after this attempt; None leaves it to the queue's policy."""
-        ...
 
 
 @final
@@ -138,7 +112,7 @@ class Worker:
         worker_id: str | None = None,
     ) -> None:
         self._store = store
-        self._handlers = _chosen(handlers, queues)
+        self._handlers = choose_handlers(handlers, queues)
         self._queues = list(self._handlers)
         self._concurrency = check_count(concurrency, "concurrency")
         self._worker_id = check_text(worker_id, "worker_id", most=256)
@@ -316,14 +290,14 @@ class Worker:
         try:
             try:
                 with lease.scope:
-                    result = await _awaitable(handler(lease.job), handler)
+                    result = await run_handler(handler, lease.job)
             except BaseException as error:  # noqa: BLE001, ASYNC103  raised below
                 raised = error
             self._handlers_running -= 1
             self._slot_freed.set()
             retry_seconds = None
             if raised is not None and isinstance(handler, RetryingHandler):
-                retry_seconds = _ask_retry_seconds(handler, lease.job)
+                retry_seconds = ask_retry_seconds(handler, lease.job)
             ended = await end_after(
                 self._store, lease, raised, result, retry_seconds=retry_seconds
             )
@@ -394,50 +368,3 @@ class Worker:
             else:
                 lease.renew(answer, now)
                 self._heartbeats += 1
-
-
-def _ask_retry_seconds(handler: RetryingHandler, job: Job) -> float | None:
-    """Ask a handler how long its message waits; the queue's policy is the fallback."""
-    try:
-        return handler.retry_seconds(job)
-    except Exception:
-        logger.exception("the retry policy of %r failed", handler)
-        return None
-
-
-async def _awaitable(value: Any, handler: Handler) -> Any:
-    """Await what a handler returned, or say that it should have been async."""
-    if not hasattr(value, "__await__"):
-        message = (
-            f"the handler {handler!r} must be an async function; give plain functions "
-            "to an App, which runs them in threads"
-        )
-        raise TypeError(message)
-    return await value
-
-
-def _chosen(
-    handlers: Mapping[str, Handler] | HandlerSource, queues: Iterable[str] | None
-) -> dict[str, Handler]:
-    """Return the handlers of the queues that are asked for."""
-    known = handlers if isinstance(handlers, Mapping) else handlers.handlers()
-    for queue, handler in known.items():
-        check_queue_name(queue, "handlers")
-        if not callable(handler):
-            raise ValidationError.of(
-                "handlers", f"expected an async function for {queue!r}, got {handler!r}"
-            )
-    if isinstance(queues, str):
-        raise ValidationError.of("queues", f"expected a list of names, got {queues!r}")
-    names = list(known) if queues is None else list(dict.fromkeys(queues))
-    missing = [name for name in names if name not in known]
-    if missing or not names:
-        problem = (
-            f"there is no handler for {', '.join(map(repr, missing))}"
-            if missing
-            else "there is nothing to work on"
-        )
-        raise ValidationError.of(
-            "queues", f"{problem}; handlers: {', '.join(map(repr, known)) or 'none'}"
-        )
-    return {name: known[name] for name in names}

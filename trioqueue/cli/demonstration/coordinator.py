@@ -120,8 +120,9 @@ class Story:
             self._progress.say(
                 f"worker {worker.number} (pid {worker.process.pid}) started"
             )
+        now = self._store.now()
         await self._store.resume_queue(QUEUE)
-        return self._store.now()
+        return now
 
     async def watch(self) -> Accident | None:
         """Watch until every message is done; half-way, kill a worker."""

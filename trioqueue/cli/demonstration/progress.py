@@ -8,6 +8,8 @@ from typing import Final, final
 
 import click
 
+from trioqueue.cli.output import safe
+
 BAR_WIDTH: Final = 40
 QUARTERS: Final = 4
 
@@ -25,7 +27,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Tell what has happened, above the bar."""
         self._draw("")
-        click.echo(text, err=True)
+        click.echo(safe(text), err=True)
 
     def show(self, done: int) -> None:
         """Show how many messages are done."""
