@@ -10,58 +10,151 @@ Where things are, from the top down (imports point down this list, never up):
 - `store`: `open_store` and `Store`; operations without I/O, and SQLite round them
 - `policies`: the rules, as pure functions
 - `model`, `clock`, `errors`: the nouns, the time, what goes wrong
+
+Names are imported when they are first used, so that ``import trioqueue``, and
+the command's ``--help``, cost next to nothing.
 """
 
-from trioqueue.app import App as App
-from trioqueue.clock import Clock as Clock
-from trioqueue.clock import TrioClock as TrioClock
-from trioqueue.clock import WallClock as WallClock
-from trioqueue.errors import ConflictError as ConflictError
-from trioqueue.errors import Discard as Discard
-from trioqueue.errors import DuplicateMessageError as DuplicateMessageError
-from trioqueue.errors import ExecutionLimitError as ExecutionLimitError
-from trioqueue.errors import HandlerSignal as HandlerSignal
-from trioqueue.errors import IllegalStateError as IllegalStateError
-from trioqueue.errors import Issue as Issue
-from trioqueue.errors import LeaseLostError as LeaseLostError
-from trioqueue.errors import MessageFailedError as MessageFailedError
-from trioqueue.errors import MessageNotFoundError as MessageNotFoundError
-from trioqueue.errors import NotFoundError as NotFoundError
-from trioqueue.errors import QueueExistsError as QueueExistsError
-from trioqueue.errors import QueueNotFoundError as QueueNotFoundError
-from trioqueue.errors import Retry as Retry
-from trioqueue.errors import ScheduleExistsError as ScheduleExistsError
-from trioqueue.errors import ScheduleNotFoundError as ScheduleNotFoundError
-from trioqueue.errors import SchemaNotFoundError as SchemaNotFoundError
-from trioqueue.errors import SchemaVersionError as SchemaVersionError
-from trioqueue.errors import Snooze as Snooze
-from trioqueue.errors import StoreClosedError as StoreClosedError
-from trioqueue.errors import StoreUnavailableError as StoreUnavailableError
-from trioqueue.errors import TrioQueueError as TrioQueueError
-from trioqueue.errors import ValidationError as ValidationError
-from trioqueue.model import AttemptRecord as AttemptRecord
-from trioqueue.model import BulkMode as BulkMode
-from trioqueue.model import DeadLetter as DeadLetter
-from trioqueue.model import DeadLetterStats as DeadLetterStats
-from trioqueue.model import ExpiredMessage as ExpiredMessage
-from trioqueue.model import Fairness as Fairness
-from trioqueue.model import Job as Job
-from trioqueue.model import Lease as Lease
-from trioqueue.model import LeasePolicy as LeasePolicy
-from trioqueue.model import Message as Message
-from trioqueue.model import MessageState as MessageState
-from trioqueue.model import NewMessage as NewMessage
-from trioqueue.model import PostOutcome as PostOutcome
-from trioqueue.model import PostResult as PostResult
-from trioqueue.model import Queue as Queue
-from trioqueue.model import QueueOptions as QueueOptions
-from trioqueue.model import QueueState as QueueState
-from trioqueue.model import QueueType as QueueType
-from trioqueue.model import RetentionPolicy as RetentionPolicy
-from trioqueue.model import RetryPolicy as RetryPolicy
-from trioqueue.services import open_services as open_services
-from trioqueue.store import Store as Store
-from trioqueue.store import open_store as open_store
-from trioqueue.task import TaskHandle as TaskHandle
-from trioqueue.worker import Worker as Worker
-from trioqueue.worker import WorkerStatistics as WorkerStatistics
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from trioqueue.app import App as App
+    from trioqueue.clock import Clock as Clock
+    from trioqueue.clock import TrioClock as TrioClock
+    from trioqueue.clock import WallClock as WallClock
+    from trioqueue.errors import ConflictError as ConflictError
+    from trioqueue.errors import Discard as Discard
+    from trioqueue.errors import DuplicateMessageError as DuplicateMessageError
+    from trioqueue.errors import ExecutionLimitError as ExecutionLimitError
+    from trioqueue.errors import HandlerSignal as HandlerSignal
+    from trioqueue.errors import IllegalStateError as IllegalStateError
+    from trioqueue.errors import Issue as Issue
+    from trioqueue.errors import LeaseLostError as LeaseLostError
+    from trioqueue.errors import MessageFailedError as MessageFailedError
+    from trioqueue.errors import MessageNotFoundError as MessageNotFoundError
+    from trioqueue.errors import NotFoundError as NotFoundError
+    from trioqueue.errors import QueueExistsError as QueueExistsError
+    from trioqueue.errors import QueueNotFoundError as QueueNotFoundError
+    from trioqueue.errors import Retry as Retry
+    from trioqueue.errors import ScheduleExistsError as ScheduleExistsError
+    from trioqueue.errors import ScheduleNotFoundError as ScheduleNotFoundError
+    from trioqueue.errors import SchemaNotFoundError as SchemaNotFoundError
+    from trioqueue.errors import SchemaVersionError as SchemaVersionError
+    from trioqueue.errors import Snooze as Snooze
+    from trioqueue.errors import StoreClosedError as StoreClosedError
+    from trioqueue.errors import StoreUnavailableError as StoreUnavailableError
+    from trioqueue.errors import TrioQueueError as TrioQueueError
+    from trioqueue.errors import ValidationError as ValidationError
+    from trioqueue.model import AttemptRecord as AttemptRecord
+    from trioqueue.model import BulkMode as BulkMode
+    from trioqueue.model import DeadLetter as DeadLetter
+    from trioqueue.model import DeadLetterStats as DeadLetterStats
+    from trioqueue.model import ExpiredMessage as ExpiredMessage
+    from trioqueue.model import Fairness as Fairness
+    from trioqueue.model import Job as Job
+    from trioqueue.model import Lease as Lease
+    from trioqueue.model import LeasePolicy as LeasePolicy
+    from trioqueue.model import Message as Message
+    from trioqueue.model import MessageState as MessageState
+    from trioqueue.model import NewMessage as NewMessage
+    from trioqueue.model import PostOutcome as PostOutcome
+    from trioqueue.model import PostResult as PostResult
+    from trioqueue.model import Queue as Queue
+    from trioqueue.model import QueueOptions as QueueOptions
+    from trioqueue.model import QueueState as QueueState
+    from trioqueue.model import QueueType as QueueType
+    from trioqueue.model import RetentionPolicy as RetentionPolicy
+    from trioqueue.model import RetryPolicy as RetryPolicy
+    from trioqueue.services import open_services as open_services
+    from trioqueue.store import Store as Store
+    from trioqueue.store import open_store as open_store
+    from trioqueue.task import TaskHandle as TaskHandle
+    from trioqueue.worker import Worker as Worker
+    from trioqueue.worker import WorkerStatistics as WorkerStatistics
+
+_HOMES: Final = {
+    "trioqueue.app": ("App",),
+    "trioqueue.clock": (
+        "Clock",
+        "TrioClock",
+        "WallClock",
+    ),
+    "trioqueue.errors": (
+        "ConflictError",
+        "Discard",
+        "DuplicateMessageError",
+        "ExecutionLimitError",
+        "HandlerSignal",
+        "IllegalStateError",
+        "Issue",
+        "LeaseLostError",
+        "MessageFailedError",
+        "MessageNotFoundError",
+        "NotFoundError",
+        "QueueExistsError",
+        "QueueNotFoundError",
+        "Retry",
+        "ScheduleExistsError",
+        "ScheduleNotFoundError",
+        "SchemaNotFoundError",
+        "SchemaVersionError",
+        "Snooze",
+        "StoreClosedError",
+        "StoreUnavailableError",
+        "TrioQueueError",
+        "ValidationError",
+    ),
+    "trioqueue.model": (
+        "AttemptRecord",
+        "BulkMode",
+        "DeadLetter",
+        "DeadLetterStats",
+        "ExpiredMessage",
+        "Fairness",
+        "Job",
+        "Lease",
+        "LeasePolicy",
+        "Message",
+        "MessageState",
+        "NewMessage",
+        "PostOutcome",
+        "PostResult",
+        "Queue",
+        "QueueOptions",
+        "QueueState",
+        "QueueType",
+        "RetentionPolicy",
+        "RetryPolicy",
+    ),
+    "trioqueue.services": ("open_services",),
+    "trioqueue.store": (
+        "Store",
+        "open_store",
+    ),
+    "trioqueue.task": ("TaskHandle",),
+    "trioqueue.worker": (
+        "Worker",
+        "WorkerStatistics",
+    ),
+}
+"""Where each public name lives; a test compares it with the imports above."""
+
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({name for name in globals() if name.startswith("_")} | {*_HOME_OF})

@@ -6,13 +6,13 @@ to sleep.  Nothing else in trioqueue asks the operating system for the time.
 
 from __future__ import annotations
 
+import sys
 import time
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, final
 
 import trio
-import trio.testing
 
 from trioqueue.model.spans import instant_to_micros, micros_to_instant
 
@@ -80,7 +80,7 @@ class TrioClock(Clock):
     def __init__(self, start: datetime = DEFAULT_VIRTUAL_START) -> None:
         self._start_us = instant_to_micros(start, "start")
         self._clock: TrioRunClock = trio.lowlevel.current_clock()
-        self._virtual = isinstance(self._clock, trio.testing.MockClock)
+        self._virtual = uses_mock_clock(self._clock)
         self._origin = 0.0 if self._virtual else self._clock.current_time()
 
     def now_us(self) -> int:
@@ -101,8 +101,18 @@ class TrioClock(Clock):
         return f"TrioClock(start={micros_to_instant(self._start_us).isoformat()!r})"
 
 
+def uses_mock_clock(clock: TrioRunClock) -> bool:
+    """Say whether a Trio clock is a `trio.testing.MockClock`.
+
+    ``trio.testing`` imports pytest where it is installed, a third of a second; as long as
+    nobody has imported it, nobody has a mock clock.
+    """
+    testing = sys.modules.get("trio.testing")
+    return testing is not None and isinstance(clock, testing.MockClock)
+
+
 def choose_clock() -> Clock:
     """Pick the clock for the current Trio run: virtual under a MockClock, else real."""
-    if isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock):
+    if uses_mock_clock(trio.lowlevel.current_clock()):
         return TrioClock()
     return WallClock()

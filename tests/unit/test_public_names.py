@@ -55,8 +55,23 @@ def test_every_name_at_the_top_is_exported_on_purpose() -> None:
         for alias in node.names
         if alias.asname == alias.name
     }
-    defined = {node.name for node in TOP.body if isinstance(node, ast.FunctionDef)}
-    assert set(exported()) - defined <= marked
+    assert set(exported()) == marked
+
+
+def test_every_name_is_imported_from_where_type_checkers_see_it() -> None:
+    seen = {
+        (alias.name, node.module)
+        for node in ast.walk(TOP)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+    assert seen == set(trioqueue._HOME_OF.items())
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = trioqueue.nothing
 
 
 @pytest.mark.parametrize("name", sorted(exported()))

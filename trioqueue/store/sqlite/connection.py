@@ -9,6 +9,7 @@ import json
 import os
 import random
 import sqlite3
+import time
 import urllib.parse
 from functools import lru_cache
 from itertools import chain
@@ -34,6 +35,8 @@ OLDEST_SQLITE: Final = (3, 37, 0)
 WAL_PAGES: Final = 4000
 """16 MiB: past this a commit checkpoints by itself, so the WAL stays bounded."""
 WAL_KEPT_BYTES: Final = 64 * 1024 * 1024
+OPEN_PATIENCE_SECONDS: Final = 10.0
+"""How long opening waits for another process that has the file for itself."""
 _CACHE_KIB: Final = 32 * 1024
 CHUNKS: Final = (64, 16, 4, 1)
 """How many rows one statement of an `ExecuteMany` takes, largest first."""
@@ -261,10 +264,21 @@ def _configure(
 
 
 def _enable_wal(raw: sqlite3.Connection) -> None:
-    # Asking first: changing the mode needs the file for itself, reading it does not.
-    (mode,) = raw.execute("PRAGMA journal_mode").fetchone()
-    if mode != "wal":
-        (mode,) = raw.execute("PRAGMA journal_mode = WAL").fetchone()
+    mode, waited = "", 0.0
+    while not mode:
+        try:
+            # Asking first: changing the mode needs the file for itself, reading it
+            # does not.
+            (mode,) = raw.execute("PRAGMA journal_mode").fetchone()
+            if mode != "wal":
+                (mode,) = raw.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.Error as error:
+            # Others open the same new file at this moment.
+            if not is_busy(error) or waited > OPEN_PATIENCE_SECONDS:
+                raise
+            mode = ""
+            time.sleep(step := retry_pause(waited))
+            waited += step
     if mode != "wal":
         message = f"the file system does not support SQLite's WAL (mode {mode})"
         raise sqlite3.OperationalError(message)
@@ -326,7 +340,7 @@ def read_version(connection: Connection, pause: Callable[[float], None]) -> int:
         try:
             return migrations.schema_version(connection.raw)
         except sqlite3.Error as error:
-            if not is_busy(error) or waited > 10:
+            if not is_busy(error) or waited > OPEN_PATIENCE_SECONDS:
                 raise translate(error, connection.path) from error
         pause(step := retry_pause(waited))
         waited += step
