@@ -114,6 +114,21 @@ def decode_json(data: bytes | str) -> Any:
     raise EncodingProblem(problem)
 
 
+def same_json(one: bytes | str | None, other: bytes | str | None) -> bool:
+    """Say whether two JSON texts say the same: the order of keys says nothing."""
+    if one == other:
+        return True
+    if one is None or other is None:
+        return False
+    try:
+        texts = [
+            json.dumps(decode_json(text), sort_keys=True) for text in (one, other)
+        ]
+    except EncodingProblem:
+        return False
+    return texts[0] == texts[1]
+
+
 def encode_payload(payload: Any, content_type: str) -> bytes:
     """Turn a payload into the bytes that are stored.
 

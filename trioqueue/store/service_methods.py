@@ -42,6 +42,9 @@ class ServiceMethods(StoreBase):
         Args:
             queue: Only of this queue (None: of all).
             limit: At most so many, those past it longest first.
+
+        Raises:
+            QueueNotFoundError: There is no such queue.
         """
         if queue is not None:
             check_queue_name(queue)

@@ -22,7 +22,12 @@ from trioqueue.store.operations.core import (
     Failure,
     Fetch,
 )
-from trioqueue.store.operations.rows import HeldRow, decode_lease, queues_by_id
+from trioqueue.store.operations.rows import (
+    HeldRow,
+    decode_lease,
+    queue_named,
+    queues_by_id,
+)
 from trioqueue.store.operations.settle import settle
 
 if TYPE_CHECKING:
@@ -238,7 +243,13 @@ def heartbeat(
 def find_expired(
     now: int, queue: str | None, limit: int
 ) -> Operation[list[ExpiredMessage]]:
-    """List running messages past a deadline, those waiting longest first."""
+    """List running messages past a deadline, those waiting longest first.
+
+    Raises:
+        QueueNotFoundError: There is no such queue.
+    """
+    if queue is not None:
+        yield from queue_named(queue)
     rows = yield Fetch("expired_messages", {"now": now, "queue": queue, "limit": limit})
     return [
         ExpiredMessage(name, message_id, attempt_id, micros_to_instant(at), row_id)

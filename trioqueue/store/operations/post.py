@@ -11,6 +11,7 @@ from trioqueue.errors import (
     ValidationError,
 )
 from trioqueue.model.message import Message, MessageState, PostOutcome, PostResult
+from trioqueue.model.payload import is_json, same_json
 from trioqueue.model.spans import (
     instant_to_micros,
     micros_to_instant,
@@ -172,9 +173,9 @@ def _differences(draft: Draft, row: AnyRow | _Content) -> list[str]:
     return [
         name
         for name, same in (
-            ("payload", draft.content == row.payload),
+            ("payload", _same_payload(draft, row.payload)),
             ("content_type", draft.content_type == row.content_type),
-            ("metadata", draft.metadata_text == row.metadata),
+            ("metadata", same_json(draft.metadata_text, row.metadata)),
             ("priority", draft.priority == row.priority),
             ("lease", draft.lease_text == row.lease),
             ("delay_seconds", draft.delay == row.delay),
@@ -188,6 +189,12 @@ def _differences(draft: Draft, row: AnyRow | _Content) -> list[str]:
         )
         if not same
     ]
+
+
+def _same_payload(draft: Draft, stored: bytes) -> bool:
+    if draft.content == stored:
+        return True
+    return is_json(draft.content_type) and same_json(draft.content, stored)
 
 
 def _answer_stored(draft: Draft, row: AnyRow) -> PostResult:
