@@ -86,16 +86,16 @@ class Disk:
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """Get hold of the connection that each store opened in the test writes with."""
     disk = Disk()
-    configure = connections._configure
+    set_pragmas = connections._set_pragmas
 
     def and_remember(
         raw: sqlite3.Connection, durability: connections.Durability, **how: bool
     ) -> None:
-        configure(raw, durability, **how)
+        set_pragmas(raw, durability, **how)
         if not how["reader"]:
             disk.writers.append(Connection("", raw))
 
-    monkeypatch.setattr(connections, "_configure", and_remember)
+    monkeypatch.setattr(connections, "_set_pragmas", and_remember)
     return disk
 
 

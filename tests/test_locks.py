@@ -6,6 +6,8 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioqueue
 from trioqueue import Job, MessageNotFoundError, MessageState, Store, open_store
+from trioqueue.store.sqlite.connection import open_connection, prepare_database
 
 QUEUE: Final = "jobs"
 HOME: Final = Path(trioqueue.__file__).parents[1]
@@ -245,24 +248,22 @@ def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
 
 def test_many_threads_may_prepare_a_new_file_at_once(tmp_path: Path) -> None:
     """The same race, closer together: each thread opens a connection of its own."""
-    import threading
-
-    from trioqueue.store.store import _connect
-
     for turn in range(20):
         path = str(tmp_path / f"{turn}.db")
         barrier = threading.Barrier(6)
-        errors: list[BaseException] = []
+        errors: list[Exception] = []
 
         def open_it(
             path: str = path,
             barrier: threading.Barrier = barrier,
-            errors: list[BaseException] = errors,
+            errors: list[Exception] = errors,
         ) -> None:
             barrier.wait()
             try:
-                _connect(path, "full", migrate=True).close()
-            except BaseException as error:  # noqa: BLE001
+                connection = open_connection(path)
+                prepare_database(connection, migrate=True, pause=time.sleep)
+                connection.close()
+            except Exception as error:  # noqa: BLE001
                 errors.append(error)
 
         threads = [threading.Thread(target=open_it) for _ in range(6)]

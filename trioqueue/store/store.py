@@ -86,10 +86,14 @@ async def open_store(
     clock = choose_clock() if clock is None else clock
     virtual = clock.is_virtual
 
+    def pause(seconds: float) -> None:
+        """Wait, in the thread, while another process holds the file."""
+        if not virtual:
+            trio.from_thread.check_cancelled()
+        time.sleep(seconds)
+
     def connect() -> tuple[Connection, str | None]:
-        # Blocking: waiting for another process that opens the same new file is rare
-        # and short.
-        connection = _connect(address.path, durability, migrate=migrate)
+        connection = _connect(address.path, durability, migrate=migrate, pause=pause)
         key = None if address.path == MEMORY else os.path.realpath(address.path)
         return connection, key
 
@@ -139,11 +143,15 @@ async def open_store(
 
 
 def _connect(
-    path: str, durability: Literal["full", "relaxed"], *, migrate: bool
+    path: str,
+    durability: Literal["full", "relaxed"],
+    *,
+    migrate: bool,
+    pause: Callable[[float], None],
 ) -> Connection:
     connection = open_connection(path, durability)
     try:
-        prepare_database(connection, migrate=migrate, pause=time.sleep)
+        prepare_database(connection, migrate=migrate, pause=pause)
     except BaseException:
         connection.close()
         raise

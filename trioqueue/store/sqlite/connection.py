@@ -220,7 +220,12 @@ def open_connection(
             uri=not memory,
         )
         try:
-            _configure(raw, durability, reader=reader, memory=memory)
+            waited = 0.0
+            while not _configure(raw, durability, reader=reader, memory=memory):
+                if waited > OPEN_PATIENCE_SECONDS:
+                    raise StoreUnavailableError(f"{path}: {_ADVICE['SQLITE_BUSY']}")
+                time.sleep(step := retry_pause(waited))
+                waited += step
         except BaseException:
             raw.close()
             raise
@@ -247,6 +252,20 @@ def _check_path(path: str) -> None:
 
 def _configure(
     raw: sqlite3.Connection, durability: Durability, *, reader: bool, memory: bool
+) -> bool:
+    """Set what we need; False means that another process has the file for itself."""
+    try:
+        _set_pragmas(raw, durability, reader=reader, memory=memory)
+    except sqlite3.Error as error:
+        # Even harmless pragmas read the file, which another opener may be changing.
+        if is_busy(error):
+            return False
+        raise
+    return True
+
+
+def _set_pragmas(
+    raw: sqlite3.Connection, durability: Durability, *, reader: bool, memory: bool
 ) -> None:
     # Waiting is ours: SQLite's own busy handler starves some processes for seconds.
     raw.execute("PRAGMA busy_timeout = 0")
@@ -264,21 +283,10 @@ def _configure(
 
 
 def _enable_wal(raw: sqlite3.Connection) -> None:
-    mode, waited = "", 0.0
-    while not mode:
-        try:
-            # Asking first: changing the mode needs the file for itself, reading it
-            # does not.
-            (mode,) = raw.execute("PRAGMA journal_mode").fetchone()
-            if mode != "wal":
-                (mode,) = raw.execute("PRAGMA journal_mode = WAL").fetchone()
-        except sqlite3.Error as error:
-            # Others open the same new file at this moment.
-            if not is_busy(error) or waited > OPEN_PATIENCE_SECONDS:
-                raise
-            mode = ""
-            time.sleep(step := retry_pause(waited))
-            waited += step
+    # Asking first: changing the mode needs the file for itself, reading it does not.
+    (mode,) = raw.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        (mode,) = raw.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         message = f"the file system does not support SQLite's WAL (mode {mode})"
         raise sqlite3.OperationalError(message)
