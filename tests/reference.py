@@ -43,12 +43,16 @@ class Entry:
 
     @property
     def deadline(self) -> int:
-        return self.lease_at if self.beat_at is None else min(self.lease_at, self.beat_at)
+        return (
+            self.lease_at if self.beat_at is None else min(self.lease_at, self.beat_at)
+        )
 
     def lost_at(self, now: int) -> str | None:
         if self.deadline > now:
             return None
-        return "lease_expired" if self.deadline == self.lease_at else "heartbeat_expired"
+        return (
+            "lease_expired" if self.deadline == self.lease_at else "heartbeat_expired"
+        )
 
 
 @attrs.define

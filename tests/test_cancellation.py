@@ -208,9 +208,7 @@ def test_a_waiting_claim_canceled_at_any_checkpoint_has_claimed_nothing() -> Non
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(post_later)
-                returned.append(
-                    await cancel_at(step, partial(store.claim_wait, QUEUE))
-                )
+                returned.append(await cancel_at(step, partial(store.claim_wait, QUEUE)))
             expected = RUNNING if returned[-1][0] else PENDING
             assert await state(store, "m") is expected
 

@@ -18,7 +18,16 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trioqueue
-from trioqueue import Job, MessageNotFoundError, MessageState, Store, open_store
+from trioqueue import (
+    Job,
+    MessageNotFoundError,
+    MessageState,
+    Store,
+    StoreUnavailableError,
+    open_store,
+)
+from trioqueue.store.sqlite import connection as connections
+from trioqueue.store.sqlite import inline
 from trioqueue.store.sqlite.connection import open_connection, prepare_database
 
 QUEUE: Final = "jobs"
@@ -128,6 +137,73 @@ def test_a_store_can_be_closed_while_another_program_holds_the_lock(
 
     trio.run(main)
     assert answers == ["closed"]
+
+
+def test_opening_waits_for_a_program_that_has_the_file_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE users (name TEXT)")
+    refused = threading.Event()
+
+    def pause(waited: float) -> float:
+        refused.set()
+        return 0.001
+
+    monkeypatch.setattr(connections, "retry_pause", pause)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            with locked(path):
+                nursery.start_soon(open_and_post)
+                assert await trio.to_thread.run_sync(refused.wait, 30)
+
+    async def open_and_post() -> None:
+        async with open_store(url_of(path)) as store:
+            await store.create_queue(QUEUE)
+            await store.post(QUEUE, 1)
+
+    trio.run(main)
+
+
+def test_opening_does_not_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE users (name TEXT)")
+    monkeypatch.setattr(connections, "OPEN_PATIENCE_SECONDS", 0.02)
+
+    async def main() -> None:
+        with locked(path):
+            with pytest.raises(StoreUnavailableError, match="another process"):
+                async with open_store(url_of(path)):
+                    pass  # pragma: no cover
+
+    trio.run(main)
+
+
+def test_a_simulated_run_waits_only_so_long_for_a_foreign_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "jobs.db"
+    monkeypatch.setattr(inline, "PATIENCE_SECONDS", 0.02)
+
+    async def main() -> None:
+        async with open_store(url_of(path)) as store:
+            await store.create_queue(QUEUE)
+            with (
+                locked(path),
+                pytest.raises(StoreUnavailableError, match="simulated run"),
+            ):
+                await store.post(QUEUE, 1, message_id="m")
+            assert trio.current_time() == 0
+            with pytest.raises(MessageNotFoundError):
+                await store.get_message(QUEUE, "m")
+            await store.post(QUEUE, 1, message_id="m")
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
 def test_looking_needs_no_lock(tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ class VirtualRun:
 
         return trio.from_thread.run(calling, trio_token=self._token)
 
-    def answer(self, function: Callable[..., Awaitable[Any]], *a: Any, **kw: Any) -> Any:
+    def answer(
+        self, function: Callable[..., Awaitable[Any]], *a: Any, **kw: Any
+    ) -> Any:
         """Call, and return an error of ours as the reference puts it."""
         try:
             return self.call(function, *a, **kw)
@@ -202,9 +204,7 @@ class StoreMachine(RuleBasedStateMachine):
         final=st.sampled_from([False, False, True]),
     )
     def fail(self, job: Job, delay: int | None, final: bool) -> None:
-        expected = self.reference.end(
-            job.attempt_id, "fail", delay=delay, final=final
-        )
+        expected = self.reference.end(job.attempt_id, "fail", delay=delay, final=final)
         fail = self.store.fail
         got = self.run.answer(fail, job, "no", retry_in_seconds=delay, final=final)
         assert got == expected
@@ -271,7 +271,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def promote(self) -> None:
-        assert self.run.call(self.store.promote_due_messages) == self.reference.promote()
+        assert (
+            self.run.call(self.store.promote_due_messages) == self.reference.promote()
+        )
 
     @rule()
     def reclaim(self) -> None:

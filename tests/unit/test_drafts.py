@@ -150,9 +150,10 @@ def test_limits_are_counted_in_encoded_bytes_to_the_byte() -> None:
     assert size_issues(options, "ääa") == ["payload"]
     assert size_issues(options, "", metadata={"ä": "b"}) == []
     assert size_issues(options, "", metadata={"ä": "bc"}) == ["metadata"]
-    assert size_issues(
-        options, "123456789", metadata={"long": "metadata"}
-    ) == ["payload", "metadata"]
+    assert size_issues(options, "123456789", metadata={"long": "metadata"}) == [
+        "payload",
+        "metadata",
+    ]
 
 
 def test_a_queue_may_accept_some_content_types_only() -> None:

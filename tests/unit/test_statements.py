@@ -193,6 +193,7 @@ HOT = {
     "is_live": "SEARCH m USING INDEX tq_messages_ids",
 }
 
+
 @pytest.mark.parametrize("name", HOT)
 def test_a_hot_query_goes_by_its_index_and_does_not_sort(
     database: Connection, name: str

@@ -235,8 +235,18 @@ def open_connection(
 
 
 def _check_path(path: str) -> None:
+    """Say what is wrong with a path better than SQLite would."""
     if path == MEMORY:
         return
+    try:
+        _check_file(path)
+    except OSError as error:
+        raise StoreUnavailableError(
+            f"{path}: {_ADVICE['SQLITE_CANTOPEN']} ({error.strerror})"
+        ) from error
+
+
+def _check_file(path: str) -> None:
     parent = Path(path).absolute().parent
     if not parent.is_dir():
         raise StoreUnavailableError(
@@ -244,8 +254,8 @@ def _check_path(path: str) -> None:
         )
     if Path(path).is_dir():
         raise StoreUnavailableError(f"{path}: is a directory; name a file in it")
-    # A file that has not been touched in this process may be probed safely; see
-    # `trioqueue.store.sqlite.connection` on why it is never opened by us.
+    # Asked, not opened: closing any descriptor on the file from outside SQLite would
+    # drop its locks.
     if Path(path).exists() and not os.access(path, os.W_OK):
         raise StoreUnavailableError(f"{path}: {_ADVICE['SQLITE_READONLY']}")
 
@@ -275,21 +285,33 @@ def _set_pragmas(
         raw.execute("PRAGMA query_only = ON")
         return
     if not memory:
-        _enable_wal(raw)
         level = "FULL" if durability == "full" else "NORMAL"
         raw.execute(f"PRAGMA synchronous = {level}")
         raw.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         raw.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
 
 
-def _enable_wal(raw: sqlite3.Connection) -> None:
-    # Asking first: changing the mode needs the file for itself, reading it does not.
-    (mode,) = raw.execute("PRAGMA journal_mode").fetchone()
-    if mode != "wal":
-        (mode,) = raw.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        message = f"the file system does not support SQLite's WAL (mode {mode})"
-        raise sqlite3.OperationalError(message)
+def _enable_wal(connection: Connection, pause: Callable[[float], None]) -> None:
+    """Switch a file to a write-ahead log: readers and the writer do not wait then."""
+    mode, waited = "", 0.0
+    while not mode:
+        try:
+            # Asking first: changing the mode needs the file for itself.
+            (mode,) = connection.raw.execute("PRAGMA journal_mode").fetchone()
+            if mode != "wal":
+                switch = connection.raw.execute("PRAGMA journal_mode = WAL")
+                (mode,) = switch.fetchone()
+        except sqlite3.Error as error:
+            if not is_busy(error) or waited > OPEN_PATIENCE_SECONDS:
+                raise translate(error, connection.path) from error
+            mode = ""
+            pause(step := retry_pause(waited))
+            waited += step
+    if mode != "wal" and connection.path != MEMORY:
+        raise StoreUnavailableError(
+            f"{connection.path}: the file system does not support SQLite's write-ahead "
+            f"log (mode {mode}); keep the file on a local disk"
+        )
 
 
 def retry_pause(waited: float) -> float:
@@ -316,15 +338,17 @@ def prepare_database(
     """
     version = read_version(connection, pause)
     migrations.check_version(version)
-    if version == migrations.SCHEMA_VERSION:
-        return
-    if not migrate:
+    if version < migrations.SCHEMA_VERSION and not migrate:
         raise SchemaVersionError(
             f"{connection.path}: the schema is at version {version}, this trioqueue "
             f"needs {migrations.SCHEMA_VERSION}; open the store with migrate=True",
             found=version,
             known=migrations.SCHEMA_VERSION,
         )
+    # Only now: a database that is refused is left as it was.
+    _enable_wal(connection, pause)
+    if version == migrations.SCHEMA_VERSION:
+        return
     waited = 0.0
     while not connection.begin_write():
         pause(step := retry_pause(waited))
