@@ -7,6 +7,13 @@ import os
 import sys
 from importlib.metadata import version as installed_version
 
+import click
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from trioqueue.cli.root import root as cli
+
 project = "trioqueue"
 author = "trioqueue contributors"
 copyright = f"2026, {author}"  # noqa: A001  (the name Sphinx reads)
@@ -62,3 +69,33 @@ nitpick_ignore_regex = [
     # Type parameters are written T, P, R, HandlerT: they have no page of their own.
     (r"py:.*", r"(?:[A-Z]|[A-Z][A-Za-z]*T(?:_co|_contra)?)"),
 ]
+
+
+class CommandHelp(SphinxDirective):
+    """Show a command's ``--help``, as it is when the page is built."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Ask the command itself."""
+        command: click.Command = cli
+        words = self.arguments[0].split()
+        context = click.Context(command, info_name=words[0])
+        for word in words[1:]:
+            if not isinstance(command, click.Group):
+                raise self.error(f"{command.name} has no commands")
+            found = command.get_command(context, word)
+            if found is None:
+                raise self.error(f"there is no command {' '.join(words)}")
+            command = found
+            context = click.Context(command, info_name=word, parent=context)
+        text = f"$ {self.arguments[0]} --help\n{command.get_help(context)}"
+        block = nodes.literal_block(text, text)
+        block["language"] = "text"
+        return [block]
+
+
+def setup(app: Sphinx) -> None:
+    """Register the directive."""
+    app.add_directive("command-help", CommandHelp)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from trioqueue.cli.failures import CONFLICT, FAILED, USAGE, Failure
+from trioqueue.cli.failures import CONFLICT, USAGE, Failure
 from trioqueue.cli.output import Output, say
 from trioqueue.cli.session import chosen_format, format_option
 
@@ -50,9 +50,7 @@ DEFAULT_WORKERS: Final = 3
     help="Leave the database, demo.db, in DIR.  [default: delete it]",
 )
 @format_option()
-@click.pass_context
 def demo(
-    ctx: click.Context,
     *,
     path: Path | None,
     limit: int | None,
@@ -92,14 +90,12 @@ def demo(
             report = trio.run(demonstrate, plan, progress)
         finally:
             progress.close()
-    form = chosen_format() or "table"
-    Output(form).item(report.document(), report.lines)
+    # People read this even where it does not go to a terminal.
+    Output(chosen_format() or "table").item(report.document(), report.lines)
     if keep is not None:
         say(f"look at it with: trioqueue --db {shlex.quote(plan.url)} queue show files")
     if report.problems:
-        if form == "table":
-            ctx.exit(FAILED)  # the last line has said why
-        raise Failure(report.verdict)
+        raise Failure(f"the demo failed: {report.problems[0]}")
 
 
 @contextmanager
