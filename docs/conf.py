@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from trioqueue.cli.root import root as cli
+from trioqueue.cli.root import cli
 
 project = "trioqueue"
 author = "trioqueue contributors"
@@ -67,7 +67,14 @@ nitpick_ignore_regex = [
     (r"py:.*", rf"(?:{'|'.join(sys.stdlib_module_names)})(?:\..+)?"),
     (r"py:.*", rf"(?:{'|'.join(dir(builtins))})"),
     # Type parameters are written T, P, R, HandlerT: they have no page of their own.
-    (r"py:.*", r"(?:[A-Z]|[A-Z][A-Za-z]*T(?:_co|_contra)?)"),
+    (r"py:.*", r"(?:trioqueue\.[a-z]+\.)?(?:[A-Z]|[A-Z][A-Za-z]*T(?:_co|_contra)?)"),
+    # Annotations that the prose explains: spans, handlers, and what decorators return.
+    (
+        r"py:.*",
+        r"(?:trioqueue\.(?:app|task)\.)?(?:Seconds|Handler|HandlerSource|WakeUps|"
+        r"_Decorator|TaskWithOptions|AsyncTask|JobTask|PlainTask|timedelta|"
+        r"AbstractAsyncContextManager)",
+    ),
 ]
 
 
@@ -79,7 +86,7 @@ class CommandHelp(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Ask the command itself."""
-        command: click.Command = cli
+        command: click.Command = cli  # the whole group
         words = self.arguments[0].split()
         context = click.Context(command, info_name=words[0])
         for word in words[1:]:

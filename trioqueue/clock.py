@@ -56,7 +56,7 @@ class WallClock(Clock):
 
     @property
     def is_virtual(self) -> bool:
-        """Return False: real time passes by itself."""
+        """Return False, for real time passes by itself."""
         return False
 
     def __repr__(self) -> str:

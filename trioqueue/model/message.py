@@ -27,7 +27,7 @@ class MessageState(IntEnum):
     """Where a message is in its life; it is in exactly one state at any instant."""
 
     INVISIBLE = 0
-    """Not due yet: scheduled, or waiting out a retry delay."""
+    """Not due yet, or waiting out a retry delay."""
     PENDING = 1
     """Ready to be claimed."""
     RUNNING = 2

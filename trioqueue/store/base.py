@@ -65,7 +65,7 @@ class StoreBase:
 
     @property
     def salt(self) -> bytes:
-        """What seeds the draws of jitter: fixed in virtual time, random otherwise."""
+        """The seed of jitter, fixed in virtual time and random otherwise."""
         return self._salt
 
     @property

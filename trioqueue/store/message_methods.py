@@ -301,7 +301,7 @@ class MessageMethods(StoreBase):
         the message then ends CANCELED, however its attempt ends.
 
         Returns:
-            The message: CANCELED, or RUNNING with an abort requested.
+            The message, CANCELED, or RUNNING with an abort requested.
 
         Raises:
             QueueNotFoundError: There is no such queue.
