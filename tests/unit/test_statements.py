@@ -83,16 +83,21 @@ def fill(connection: Connection) -> None:
     raw.executemany(
         "INSERT INTO tq_messages (id, queue_id, message_id, state, priority, claim_key,"
         " ready_seq, due_at, deadline, created_at, max_attempts, content_type, payload)"
-        " VALUES (?1, 1 + ?1 % 3, ?1, ?2, 2, ?1, ?1, ?1, ?1, 0, 3, 'text/plain', x'00')",
-        [(n, (0, 1, 1, 2)[n % 4]) for n in range(3000)],
+        " VALUES (:n, 1 + :n % 3, :n, :s, 2, :n, :n, :n, :n, 0, 3, 'text/plain', x'00')",
+        [{"n": n, "s": (0, 1, 1, 2)[n % 4]} for n in range(3000)],
     )
     raw.executemany(
         "INSERT INTO tq_history (id, queue_id, message_id, state, priority, created_at,"
         " max_attempts, attempts, content_type, finished_at, expires_at,"
-        " dead_letter_name, payload) VALUES (?1, 1 + ?1 % 3, ?1, ?2, 2, 0, 3, 1,"
-        " 'text/plain', ?1, ?3, ?4, x'00')",
+        " dead_letter_name, payload) VALUES (:n, 1 + :n % 3, :n, :s, 2, 0, 3, 1,"
+        " 'text/plain', :n, :e, :d, x'00')",
         [
-            (n, 3 + n % 3, n if n % 2 else None, "q1-dlq" if n % 3 == 2 else None)
+            {
+                "n": n,
+                "s": 3 + n % 3,
+                "e": n if n % 2 else None,
+                "d": "q1-dlq" if n % 3 == 2 else None,
+            }
             for n in range(10_000, 13_000)
         ],
     )
