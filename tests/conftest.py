@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.helpers import WORLDS, World
 
+pytest_plugins = ["trioqueue.testing.fixtures"]
+
 # Every run tries the same examples; `--hypothesis-profile=explore` looks for new ones.
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("repeat", derandomize=True, database=None, **_COMMON)

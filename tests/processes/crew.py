@@ -108,5 +108,5 @@ def open_crew(directory: Path) -> Iterator[Crew]:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something holds."""
     with trio.fail_after(PATIENCE_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  other processes set no events
             await trio.sleep(0.01)

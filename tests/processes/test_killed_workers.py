@@ -1,4 +1,4 @@
-"""Workers and posters that are killed or stopped: nothing is lost, nothing done twice."""
+"""Workers and posters killed or stopped: nothing is lost, nothing done twice."""
 
 from __future__ import annotations
 
