@@ -71,9 +71,11 @@ nitpick_ignore_regex = [
     # Annotations that the prose explains: spans, handlers, and what decorators return.
     (
         r"py:.*",
-        r"(?:trioqueue\.(?:app|task)\.)?(?:Seconds|Handler|HandlerSource|WakeUps|"
-        r"_Decorator|TaskWithOptions|AsyncTask|JobTask|PlainTask|timedelta|"
-        r"AbstractAsyncContextManager)",
+        (
+            r"(?:trioqueue\.(?:app|task)\.)?(?:Seconds|Handler|HandlerSource|WakeUps|"
+            r"_Decorator|TaskWithOptions|AsyncTask|JobTask|PlainTask|timedelta|"
+            r"AbstractAsyncContextManager)"
+        ),
     ),
 ]
 

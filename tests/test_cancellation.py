@@ -227,7 +227,7 @@ class Ended:
 
 
 def test_a_lease_canceled_at_any_checkpoint_leaves_no_message_behind() -> None:
-    """Not yet taken, given back unharmed, or completed: never running, never charged."""
+    """Not yet taken, given back unharmed, or completed: never left running."""
     seen: list[tuple[bool, MessageState]] = []
 
     async def once(step: int) -> bool:

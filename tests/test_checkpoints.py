@@ -1,4 +1,4 @@
-"""Every async method is a checkpoint on every successful call, in both kinds of time."""
+"""Every async method is a checkpoint whenever it succeeds, in either kind of time."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_a_closed_store_says_so_whatever_is_asked_of_it(
         for call in calls:
             with pytest.raises(StoreClosedError, match="closed"):
                 await call()
-        assert store.now()
+        assert store.now().tzinfo is not None
         assert repr(store)
 
     trio.run(main, clock=clock_of(virtual))
@@ -80,14 +80,13 @@ def test_tasks_that_wait_for_messages_are_told_when_the_store_closes(
     async def main() -> None:
         url = "sqlite://:memory:" if memory else url_of(tmp_path / "jobs.db")
         with trio.fail_after(30):
-            async with trio.open_nursery() as nursery:
-                async with open_store(url) as store:
-                    await store.create_queue(QUEUE)
-                    await store.post(QUEUE, 1, message_id="m")
-                    await store.claim(QUEUE)
-                    nursery.start_soon(wait, store)
-                    nursery.start_soon(wait_for_end, store)
-                    await wait_all_tasks_blocked()
+            async with trio.open_nursery() as nursery, open_store(url) as store:
+                await store.create_queue(QUEUE)
+                await store.post(QUEUE, 1, message_id="m")
+                await store.claim(QUEUE)
+                nursery.start_soon(wait, store)
+                nursery.start_soon(wait_for_end, store)
+                await wait_all_tasks_blocked()
 
     trio.run(main, clock=clock_of(virtual))
     assert sorted(told) == ["claim_wait", "wait_finished"]

@@ -75,7 +75,7 @@ def shell(tmp_path: Path) -> Mapping[str, str]:
 def run(command: str, place: Path, shell: Mapping[str, str]) -> str:
     """Type a command; return what it prints on both streams."""
     process = subprocess.run(
-        ["sh", "-c", command],
+        ["sh", "-c", command],  # noqa: S607  the shell of the session
         cwd=place,
         env=shell,
         stdin=subprocess.DEVNULL,
@@ -93,7 +93,7 @@ def run_and_kill(
 ) -> str:
     """Type a command, and kill it without warning once it has printed so many lines."""
     with subprocess.Popen(
-        ["sh", "-c", f"exec {command}"],
+        ["sh", "-c", f"exec {command}"],  # noqa: S607  the shell of the session
         cwd=place,
         env=shell,
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Several stores, several processes, one file: they wait for one another, none fails."""
+"""Several stores or processes on one file: they wait for one another, none fails."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def locked(path: Path) -> Iterator[sqlite3.Connection]:
 async def until_busy(store: Store, times: int = 3) -> None:
     """Wait until the store's writer has met the lock so often again."""
     goal = store.statistics().busy_retries + times
-    while store.statistics().busy_retries < goal:
+    while store.statistics().busy_retries < goal:  # noqa: ASYNC110  no event for it
         await trio.sleep(0.001)
 
 
@@ -176,10 +176,12 @@ def test_opening_does_not_wait_for_ever(
     monkeypatch.setattr(connections, "OPEN_PATIENCE_SECONDS", 0.02)
 
     async def main() -> None:
-        with locked(path):
-            with pytest.raises(StoreUnavailableError, match="another process"):
-                async with open_store(url_of(path)):
-                    pass  # pragma: no cover
+        with (
+            locked(path),
+            pytest.raises(StoreUnavailableError, match="another process"),
+        ):
+            async with open_store(url_of(path)):
+                pass  # pragma: no cover
 
     trio.run(main)
 

@@ -25,7 +25,6 @@ from trioqueue import (
     Snooze,
     Store,
     StoreUnavailableError,
-    ValidationError,
     Worker,
 )
 from trioqueue.store.operations.attempts import end, heartbeat
@@ -181,7 +180,7 @@ async def test_run_once_also_runs_what_handlers_post(autojump_clock: MockClock) 
 async def test_a_queue_deleted_meanwhile_does_not_stop_the_others(
     autojump_clock: MockClock,
 ) -> None:
-    async with store_with("a", "b") as store:
+    async with store_with("a", "b") as store:  # noqa: SIM117
         async with working(Worker(store, {"a": nothing, "b": nothing})):
             await store.delete_queue("a")
             for queue in ("b", "a"):
@@ -360,7 +359,7 @@ async def test_a_result_that_is_no_json_is_a_failure(autojump_clock: MockClock) 
     ],
     ids=["retry-in", "retry", "snooze", "discard"],
 )
-async def test_a_signal_decides_how_the_attempt_ends(
+async def test_a_signal_decides_how_the_attempt_ends(  # noqa: PLR0917  its parameters
     autojump_clock: MockClock,
     signal: Exception,
     state: MessageState,

@@ -104,8 +104,8 @@ class TrioClock(Clock):
 def uses_mock_clock(clock: TrioRunClock) -> bool:
     """Say whether a Trio clock is a `trio.testing.MockClock`.
 
-    ``trio.testing`` imports pytest where it is installed, a third of a second; as long as
-    nobody has imported it, nobody has a mock clock.
+    ``trio.testing`` imports pytest where it is installed, a third of a second; as long
+    as nobody has imported it, nobody has a mock clock.
     """
     testing = sys.modules.get("trio.testing")
     return testing is not None and isinstance(clock, testing.MockClock)

@@ -1,4 +1,4 @@
-"""The parts of `trioqueue demo`: what its audit finds, what it says, what it works on."""
+"""The parts of `trioqueue demo`: what its audit finds, what it says, its files."""
 
 from __future__ import annotations
 

@@ -64,7 +64,10 @@ def test_empty_metadata_and_an_empty_lease_are_as_good_as_none() -> None:
         ({"delay_seconds": "5"}, ["delay_seconds"]),
         ({"delay_seconds": float("inf")}, ["delay_seconds"]),
         ({"delay_seconds": 1e300}, ["delay_seconds"]),
-        ({"scheduled_time": datetime(2026, 1, 1)}, ["scheduled_time"]),
+        (
+            {"scheduled_time": datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)},
+            ["scheduled_time"],
+        ),
         ({"scheduled_time": "tomorrow"}, ["scheduled_time"]),
         ({"max_attempts": 0}, ["max_attempts"]),
         ({"lease": 30}, ["lease"]),

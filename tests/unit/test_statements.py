@@ -45,9 +45,9 @@ def names_in(module: Path) -> tuple[set[str], bool]:
         if not isinstance(name, ast.Constant):
             worked_out = True
         elif maker == "scope":
-            names |= {f"{name.value}_in_{kind}" for kind in ("name", "queue")}
+            names |= {f"{name.value!s}_in_{kind}" for kind in ("name", "queue")}
         else:
-            names.add(name.value)
+            names.add(str(name.value))
     return names, worked_out
 
 
@@ -83,7 +83,7 @@ def fill(connection: Connection) -> None:
     raw.executemany(
         "INSERT INTO tq_messages (id, queue_id, message_id, state, priority, claim_key,"
         " ready_seq, due_at, deadline, created_at, max_attempts, content_type, payload)"
-        " VALUES (:n, 1 + :n % 3, :n, :s, 2, :n, :n, :n, :n, 0, 3, 'text/plain', x'00')",
+        " VALUES (:n, 1 + :n % 3, :n, :s, 2, :n, :n, :n, :n, 0, 3, 'text/plain', x'')",
         [{"n": n, "s": (0, 1, 1, 2)[n % 4]} for n in range(3000)],
     )
     raw.executemany(

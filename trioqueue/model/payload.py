@@ -121,9 +121,7 @@ def same_json(one: bytes | str | None, other: bytes | str | None) -> bool:
     if one is None or other is None:
         return False
     try:
-        texts = [
-            json.dumps(decode_json(text), sort_keys=True) for text in (one, other)
-        ]
+        texts = [json.dumps(decode_json(text), sort_keys=True) for text in (one, other)]
     except EncodingProblem:
         return False
     return texts[0] == texts[1]

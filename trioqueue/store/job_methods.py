@@ -173,8 +173,8 @@ class JobMethods(StoreBase):
             final: Give the message up, whatever attempts are left.
 
         Returns:
-            The message's state now, which is PENDING, INVISIBLE or ERRORED (or CANCELED,
-            if that had been asked for).
+            The message's state now, which is PENDING, INVISIBLE or ERRORED (or
+            CANCELED, if that had been asked for).
 
         Raises:
             LeaseLostError: The attempt is over; nothing changed.

@@ -148,7 +148,7 @@ class Story:
         how = "with SIGKILL " if os.name == "posix" else ""
         self._progress.say(
             f"worker {accident.number} (pid {accident.pid}) killed {how}while it held "
-            f"{_messages(len(accident.held))}; they come back when their leases end"
+            f"{_messages(len(accident.held))}; back once the lease ends"
         )
         # Beside the watch: starting a process takes a moment.
         self._nursery.start_soon(self._replace, accident)

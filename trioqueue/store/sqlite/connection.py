@@ -223,7 +223,7 @@ def open_connection(
             waited = 0.0
             while not _configure(raw, durability, reader=reader, memory=memory):
                 if waited > OPEN_PATIENCE_SECONDS:
-                    raise StoreUnavailableError(f"{path}: {_ADVICE['SQLITE_BUSY']}")
+                    raise StoreUnavailableError(f"{path}: {_ADVICE['SQLITE_BUSY']}")  # noqa: TRY301  the driver's own
                 time.sleep(step := retry_pause(waited))
                 waited += step
         except BaseException:

@@ -1,0 +1,280 @@
+"""Apps and tasks: enqueued, run, waited for, failed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from trioqueue import (
+    App,
+    Job,
+    MessageFailedError,
+    MessageNotFoundError,
+    MessageState,
+    QueueOptions,
+    RetentionPolicy,
+    RetryPolicy,
+    TrioQueueError,
+    ValidationError,
+    Worker,
+    open_services,
+    open_store,
+)
+from trioqueue.testing import drain
+
+HOUR = timedelta(hours=1)
+
+
+async def test_tasks_of_each_kind_run_and_return(
+    autojump_clock: MockClock, tq_app: App
+) -> None:
+    @tq_app.task
+    async def add(a: int, b: int = 1) -> int:
+        return a + b
+
+    @tq_app.task(queue="plain")
+    def double(text: str) -> str:
+        return text * 2
+
+    @tq_app.task(queue="jobs", name="numbered")
+    async def attempt(job: Job, extra: int) -> int:
+        return job.attempt + extra
+
+    first = await add.enqueue(1, b=2)
+    second = await double.enqueue("ab")
+    third = await attempt.options(priority=4).enqueue(10)
+    assert await drain(tq_app) == 3
+    assert [await h.wait() for h in (first, third)] == [3, 11]
+    assert await second.wait() == "abab"
+    assert third.message.priority == 4
+    assert third.queue == "jobs"
+    assert await add(5) == 6
+    assert double("x") == "xx"
+    assert set(tq_app.tasks) == {"add", "double", "numbered"}
+    assert "add" in repr(add)
+
+
+async def test_arguments_that_do_not_fit_are_refused_when_enqueued(
+    autojump_clock: MockClock, tq_app: App
+) -> None:
+    @tq_app.task
+    async def one(a: int) -> None: ...
+
+    with pytest.raises(ValidationError, match="'one'.*too many positional"):
+        await one.enqueue(1, 2)  # type: ignore[call-arg]  # the point
+    with pytest.raises(ValidationError, match="not a JSON value"):
+        await one.enqueue(object())  # type: ignore[arg-type]  # the point
+
+
+async def test_an_app_that_is_not_open_says_so(autojump_clock: MockClock) -> None:
+    app = App()
+
+    @app.task
+    async def one() -> None: ...
+
+    with pytest.raises(TrioQueueError, match="not open"):
+        await one.enqueue()
+
+
+async def test_waiting_raises_what_made_it_dead(
+    autojump_clock: MockClock, tq_app: App
+) -> None:
+    @tq_app.task(max_attempts=2, retry=RetryPolicy.calling(lambda n: n * 60.0))
+    async def fail() -> None:
+        message = "no"
+        raise ConnectionError(message)
+
+    handle = await fail.enqueue()
+    start = tq_app.store.now()
+    assert await drain(tq_app, until=start + HOUR) == 2
+    assert tq_app.store.now() == start + timedelta(seconds=60)
+    with pytest.raises(MessageFailedError, match="ConnectionError: no") as caught:
+        await handle.wait()
+    assert caught.value.message.state is MessageState.ERRORED
+
+
+async def test_waiting_for_a_canceled_task_raises(
+    autojump_clock: MockClock, tq_app: App
+) -> None:
+    @tq_app.task
+    async def later() -> None: ...
+
+    handle = await later.options(delay_seconds=60).enqueue()
+    await tq_app.store.cancel(handle.queue, handle.message_id, reason="changed")
+    with pytest.raises(MessageFailedError, match="CANCELED \\(changed\\)"):
+        await handle.wait()
+
+
+async def test_a_queue_that_keeps_nothing_has_no_result(
+    autojump_clock: MockClock,
+) -> None:
+    app = App(queues={"q": QueueOptions(retention=RetentionPolicy.delete())})
+
+    @app.task(queue="q")
+    async def one() -> int:
+        return 1
+
+    async with app.open("sqlite://:memory:") as store:
+        handle = await one.enqueue()
+        async with open_services(store), trio.open_nursery() as nursery:
+            worker = Worker(store, app)
+            nursery.start_soon(worker.run)
+            with pytest.raises(MessageNotFoundError, match="RetentionPolicy.keep"):
+                await handle.wait()
+            worker.stop()
+
+
+async def test_a_retry_policy_that_fails_leaves_the_wait_to_the_queue(
+    autojump_clock: MockClock, tq_app: App
+) -> None:
+    def broken(attempt: int) -> float:
+        raise ZeroDivisionError
+
+    @tq_app.task(max_attempts=2, retry=RetryPolicy.calling(broken))
+    async def fail() -> None:
+        raise ConnectionError
+
+    await fail.enqueue()
+    assert await drain(tq_app, until=tq_app.store.now() + HOUR) == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "state", "error"),
+    [
+        ("by hand", MessageState.ERRORED, "no call of a task"),
+        ({"task": "one", "args": [1, 2], "kwargs": {}}, MessageState.ERRORED, "fit"),
+        ({"task": "?", "args": [], "kwargs": {}}, MessageState.INVISIBLE, "no task"),
+    ],
+)
+async def test_messages_that_call_no_task(
+    autojump_clock: MockClock,
+    tq_app: App,
+    payload: object,
+    state: MessageState,
+    error: str,
+) -> None:
+    @tq_app.task
+    async def one(a: int) -> None: ...
+
+    await tq_app.declare()
+    await tq_app.store.post("default", payload, message_id="m")
+    await drain(tq_app)
+    message = await tq_app.store.get_message("default", "m")
+    assert message.state is state
+    assert error in str(message.attempts[-1].error_message)
+
+
+async def test_plain_functions_run_in_threads_in_real_time() -> None:
+    app = App()
+
+    @app.task
+    def where() -> bool:
+        return threading.current_thread() is threading.main_thread()
+
+    async with app.open("sqlite://:memory:") as store, trio.open_nursery() as nursery:
+        worker = Worker(store, app)
+        await nursery.start(worker.run)
+        with trio.fail_after(30):
+            assert not await (await where.enqueue()).wait()
+        worker.stop()
+
+
+async def test_opening_creates_and_updates_the_queues_it_declares(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    for attempts in (5, 6):
+        app = App(queues={"q": QueueOptions(max_attempts=attempts)})
+        async with app.open(url) as store:
+            assert (await store.get_queue("q")).options.max_attempts == attempts
+            with pytest.raises(TrioQueueError, match="open on"):
+                async with app.open(url):
+                    pass  # pragma: no cover
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    app = App()
+
+    @app.task
+    async def one() -> None: ...
+
+    for settings, problem in (
+        ({"name": "one"}, "already"),
+        ({"queue": "a b"}, "queue"),
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"retry": 5}, "RetryPolicy"),
+        ({"lease": 5}, "LeasePolicy"),
+        ({"flavor": "asyncio"}, "not available"),
+    ):
+        with pytest.raises(ValidationError, match=problem):
+            app.task(**settings)(one)  # type: ignore[call-overload]  # the point
+    with pytest.raises(ValidationError, match="function"):
+        app.task()(5)  # type: ignore[call-overload]  # the point
+    with pytest.raises(ValidationError, match=r"options\.max_attempts"):
+        App(queues={"q": QueueOptions(max_attempts=0)})
+
+
+PROGRAM = """
+import sys, trio, trioqueue
+app = trioqueue.App()
+
+@app.task(queue="q")
+async def work(seconds: float) -> str:
+    print("begun", flush=True)
+    await trio.sleep(seconds)
+    return "finished"
+
+async def main() -> None:
+    async with app.open(sys.argv[1]):
+        await work.options(message_id="m").enqueue(float(sys.argv[2]))
+    await app.run(sys.argv[1], grace_seconds=60)
+    print("stopped", flush=True)
+
+trio.run(main)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of a POSIX system")
+@pytest.mark.parametrize(
+    ("seconds", "signals", "state", "attempt"),
+    [(1.0, 1, MessageState.COMPLETED, 1), (600.0, 2, MessageState.PENDING, 0)],
+    ids=["one signal lets it finish", "a second one cuts it off"],
+)
+def test_a_signal_stops_a_running_app(
+    tmp_path: Path, seconds: float, signals: int, state: MessageState, attempt: int
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(PROGRAM))
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    with subprocess.Popen(
+        [sys.executable, str(program), url, str(seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        for _ in range(signals):
+            os.kill(process.pid, signal.SIGTERM)
+            if signals > 1:
+                # Two signals at once would be seen as one.
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.3 if _ == 0 else 0.001)
+        assert process.communicate(timeout=60)[0] == "stopped\n"
+        assert process.returncode == 0
+
+    async def look() -> None:
+        async with open_store(url) as store:
+            message = await store.get_message("q", "m")
+            assert (message.state, message.attempt) == (state, attempt)
+
+    trio.run(look)
