@@ -181,8 +181,6 @@ def bench(session: nox.Session) -> None:
     """Run the benchmarks; `--peers` measures other queues beside this one."""
     peers = ["bench-peers"] if "--peers" in session.posargs else []
     _install_wheel(session, "bench", *peers)
-    # The benchmarks import one another from their own directory.
-    session.env["PYTHONSAFEPATH"] = ""
     session.run("python", "tests/benchmarks/run.py", *session.posargs)
 
 

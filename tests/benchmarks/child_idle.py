@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
 import time
@@ -31,18 +30,18 @@ def memory_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-async def main(url: str, queue: str, seconds: int) -> None:
+async def main(url: str, queue: str, settle: int, seconds: int) -> None:
     percents, megabytes = [], []
     async with trioqueue.open_store(url) as store, trioqueue.open_services(store):
         worker = trioqueue.Worker(store, {queue: handle})
         async with trio.open_nursery() as nursery:
             await nursery.start(worker.run)
-            await trio.sleep(0.5)
+            await trio.sleep(settle)
             for _ in range(seconds):
-                times, begun = os.times(), time.perf_counter()
+                # Of all threads.  os.times() counts in hundredths of a second.
+                used, begun = time.process_time(), time.perf_counter()
                 await trio.sleep(1)
-                now, passed = os.times(), time.perf_counter() - begun
-                used = now.user + now.system - times.user - times.system
+                used, passed = time.process_time() - used, time.perf_counter() - begun
                 percents.append(100 * used / passed)
                 megabytes.append(memory_megabytes())
             await worker.stop_gracefully()
@@ -51,4 +50,4 @@ async def main(url: str, queue: str, seconds: int) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    trio.run(main, sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

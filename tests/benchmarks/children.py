@@ -65,10 +65,17 @@ class IdleReport:
     megabytes: list[float]
 
 
-async def measure_idle_worker(path: Path, queue: str, seconds: int) -> IdleReport:
-    """Let a worker with its services wait in a process of its own."""
-    command = python_command(IDLE, f"sqlite:///{path}", queue, str(seconds))
-    with trio.fail_after(seconds + 60):
+async def measure_idle_worker(
+    path: Path, queue: str, seconds: int, *, settle: int = 1
+) -> IdleReport:
+    """Let a worker with its services wait in a process of its own.
+
+    Measuring begins after `settle` seconds.
+    """
+    command = python_command(
+        IDLE, f"sqlite:///{path}", queue, str(settle), str(seconds)
+    )
+    with trio.fail_after(settle + seconds + 60):
         found = json.loads(await command.run())
     assert found["claimed"] == 0
     assert len(found["cpu"]) == len(found["memory"]) == seconds

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import trio
 from trio.testing import MockClock
 
 from tests.benchmarks.bench import QUEUE, TRIALS, Bench, check_counts, url_of
-from tests.benchmarks.table import Row, at_least, at_most
+from tests.benchmarks.children import run_python
+from tests.benchmarks.table import Reference, Row, at_least, at_most
 from trioqueue import Job, NewMessage, Worker, open_services, open_store
 from trioqueue.testing import virtual_store
 
-DAY = 86_400
+DAY: Final = 86_400
+STARTS: Final = 7
 
 
 def rows(bench: Bench) -> Iterator[Row]:
@@ -26,13 +27,41 @@ def rows(bench: Bench) -> Iterator[Row]:
     yield Row("virtual time, jobs", "/s", speeds, target=at_least(2000))
     years = [_virtual_year() for _ in range(TRIALS)]
     yield Row("virtual time, a year of a daily job", "s", years, target=at_most(1))
-    base = [_run("import trio") for _ in range(7)]
-    whole = [_run("import trio, trioqueue.app") for _ in range(7)]
-    more = [1000 * (w - min(base)) for w in whole]
-    yield Row("import beyond trio's own", "ms", more, target=at_most(150))
-    command = [sys.executable, "-m", "trioqueue", "--help"]
-    helps = [1000 * _timed(command) for _ in range(7)]
-    yield Row("trioqueue --help", "ms", helps, target=at_most(250))
+    yield from _start_up()
+
+
+def _start_up() -> Iterator[Row]:
+    """Start Python again and again: bare, with trio, with us, and as a command."""
+    commands = (
+        ("-c", "pass"),
+        ("-c", "import trio"),
+        ("-c", "import trio, trioqueue.app"),  # which needs nearly all of the package
+        ("-m", "trioqueue", "--help"),
+    )
+    for command in commands:
+        run_python(*command)  # the first time it may have to be compiled
+    bare, trios, apps, helps = (
+        list(samples)
+        for samples in zip(
+            *([_milliseconds(command) for command in commands] for _ in range(STARTS)),
+            strict=True,
+        )
+    )
+    more = [app - own for app, own in zip(apps, trios, strict=True)]
+    yield Row(
+        "import trioqueue and its App, beyond trio's own",
+        "ms",
+        more,
+        target=at_most(150),
+    )
+    reference = Reference("python -c pass", bare)
+    yield Row("trioqueue --help", "ms", helps, reference, at_most(250))
+
+
+def _milliseconds(command: tuple[str, ...]) -> float:
+    began = time.perf_counter()
+    run_python(*command)
+    return 1000 * (time.perf_counter() - began)
 
 
 def _due_at_once(path: Path) -> float:
@@ -72,6 +101,7 @@ def _virtual_jobs(count: int) -> float:
                     await store.post(QUEUE, number, delay_seconds=number)
                 await trio.sleep(count + 1)
                 worker.stop()
+            await check_counts(store)
         assert done == count
 
     began = time.perf_counter()
@@ -99,14 +129,4 @@ def _virtual_year() -> float:
 
     began = time.perf_counter()
     trio.run(main, clock=MockClock(autojump_threshold=0))
-    return time.perf_counter() - began
-
-
-def _run(code: str) -> float:
-    return _timed([sys.executable, "-c", code])
-
-
-def _timed(command: list[str]) -> float:
-    began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
