@@ -34,6 +34,7 @@ from trioqueue.store.lease_scope import (
     end_after,
     end_of,
     interruption_in,
+    signal_in,
 )
 from trioqueue.store.wakeups import ReadySignal
 
@@ -317,7 +318,10 @@ class Worker:
         where = f"message {job.message_id} of queue {job.queue} (attempt {job.attempt})"
         if ended.how == "failed":
             self._failed += 1
-            logger.warning("%s failed", where, exc_info=ended.error or raised)
+            if raised is not None and signal_in(raised) is not None:
+                logger.info("%s: %s", where, signal_in(raised))
+            else:
+                logger.warning("%s failed", where, exc_info=ended.error or raised)
         elif ended.how == "released":
             self._released += 1
             logger.info("%s was given back", where)

@@ -49,7 +49,8 @@ class Store(
     """A durable queue in one database; made by `open_store`.
 
     Every async method is a checkpoint.  Cancellation leaves no half-done work: a call
-    that raises ``Cancelled`` has done nothing.
+    that raises ``Cancelled`` has done nothing.  Only `requeue_all` and
+    `purge_dead_letters` work in batches, and batches already done stay done.
     """
 
 
