@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -93,7 +94,9 @@ async def work(
                 worker_id=name_of(number),
             )
             await nursery.start(worker.run)
-            print("ready", flush=True)
+            # Whoever started us may be gone already; then the read below ends at once.
+            with suppress(BrokenPipeError):
+                os.write(1, b"ready\n")
             # A pipe that nobody writes to: it ends with whoever holds the other end.
             await trio.to_thread.run_sync(os.read, 0, 1, abandon_on_cancel=True)
             await worker.stop_gracefully(grace_seconds=GRACE_SECONDS)
