@@ -12,12 +12,9 @@ import trio.testing
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
     invariant,
-    multiple,
     precondition,
     rule,
 )
@@ -41,7 +38,10 @@ from trioqueue.model.spans import instant_to_micros
 T = TypeVar("T")
 
 QUEUE = "jobs"
-IDS = st.sampled_from([f"m{n}" for n in range(8)])
+NAMES = [f"m{n}" for n in range(6)]
+IDS = st.sampled_from(NAMES)
+PICKS = st.integers(0, 100)
+MOSTLY = st.sampled_from([True, True, True, False])
 RETENTIONS = {
     0: RetentionPolicy.delete(),
     30: RetentionPolicy.keep(30),
@@ -101,13 +101,23 @@ class VirtualRun:
 class StoreMachine(RuleBasedStateMachine):
     """Every verb, right and wrong, in any order."""
 
-    jobs = Bundle[Job]("jobs")
-
     def __init__(self) -> None:
         super().__init__()
         self.run = VirtualRun()
         self.store: Store = self.run.store
+        self.jobs: list[Job] = []
         self.last_attempt_id = 0
+
+    def job(self, pick: int, current: bool) -> Job:
+        """Choose a job: one that is still held, if there is any, or any at all."""
+        held = [j for j in self.jobs if self.reference.held(j.attempt_id)]
+        jobs = held if current and held else self.jobs
+        return jobs[pick % len(jobs)]
+
+    def name(self, pick: int, entries: list[Entry]) -> str:
+        """Choose the id of one of the entries, if there is any, or any id at all."""
+        names = [entry.message_id for entry in entries] or NAMES
+        return names[pick % len(names)]
 
     def teardown(self) -> None:
         self.run.close()
@@ -115,7 +125,7 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize(
         retry=st.sampled_from([0, 5]),
         beat=st.sampled_from([None, 4]),
-        max_attempts=st.sampled_from([1, 2, 3]),
+        max_attempts=st.sampled_from([1, 1, 2, 3]),
         keep=st.sampled_from([0, 30, None]),
     )
     def create(
@@ -174,14 +184,20 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             assert (got.message_id, got.state) == (message_id, expected.state)
 
-    @rule(payload=st.sampled_from([1, 2]))
+    @rule(payload=st.sampled_from([1, 2]), count=st.integers(1, 4))
+    def post_without_ids(self, payload: int, count: int) -> None:
+        for _ in range(count):
+            self.post_without_an_id(payload)
+
     def post_without_an_id(self, payload: int) -> None:
         message = self.run.call(self.store.post, QUEUE, payload)
         assert message.message_id not in self.reference.entries
         self.reference.post(message.message_id, payload, 2, None, None)
 
-    @rule(target=jobs, limit=st.integers(1, 4))
-    def claim(self, limit: int) -> Any:
+    @rule(limit=st.integers(1, 4), stock=MOSTLY)
+    def claim(self, limit: int, stock: bool) -> None:
+        if stock and len(self.reference.ready()) < limit:
+            self.post_without_an_id(1)
         entries = self.reference.claim(limit)
         jobs = self.run.call(self.store.claim, QUEUE, limit=limit)
         assert [job.message_id for job in jobs] == [e.message_id for e in entries]
@@ -190,33 +206,42 @@ class StoreMachine(RuleBasedStateMachine):
             assert job.attempt_id > self.last_attempt_id
             assert micros(job.lease.deadline) == entry.deadline
             self.last_attempt_id = entry.attempt_id = job.attempt_id
-        return multiple(*jobs)
+        self.jobs += jobs
 
-    @rule(job=jobs, result=st.sampled_from([None, None, 1]))
-    def complete(self, job: Job, result: Any) -> None:
+    @precondition(lambda self: self.jobs)
+    @rule(pick=PICKS, current=MOSTLY, result=st.sampled_from([None, None, 1]))
+    def complete(self, pick: int, current: bool, result: Any) -> None:
+        job = self.job(pick, current)
         expected = self.reference.end(job.attempt_id, "complete", result=result)
         got = self.run.answer(self.store.complete, job, result)
         assert got == (expected if isinstance(expected, Refused) else None)
 
+    @precondition(lambda self: self.jobs)
     @rule(
-        job=jobs,
+        pick=PICKS,
+        current=MOSTLY,
         delay=st.sampled_from([None, None, 0, 3]),
-        final=st.sampled_from([False, False, True]),
+        final=st.booleans(),
     )
-    def fail(self, job: Job, delay: int | None, final: bool) -> None:
+    def fail(self, pick: int, current: bool, delay: int | None, final: bool) -> None:
+        job = self.job(pick, current)
         expected = self.reference.end(job.attempt_id, "fail", delay=delay, final=final)
         fail = self.store.fail
         got = self.run.answer(fail, job, "no", retry_in_seconds=delay, final=final)
         assert got == expected
 
-    @rule(job=jobs, delay=st.sampled_from([None, 3]))
-    def release(self, job: Job, delay: int | None) -> None:
+    @precondition(lambda self: self.jobs)
+    @rule(pick=PICKS, current=MOSTLY, delay=st.sampled_from([None, 3]))
+    def release(self, pick: int, current: bool, delay: int | None) -> None:
+        job = self.job(pick, current)
         expected = self.reference.end(job.attempt_id, "release", delay=delay)
         got = self.run.answer(self.store.release, job, delay_seconds=delay)
         assert got == expected
 
-    @rule(job=jobs)
-    def heartbeat(self, job: Job) -> None:
+    @precondition(lambda self: self.jobs)
+    @rule(pick=PICKS, current=MOSTLY)
+    def heartbeat(self, pick: int, current: bool) -> None:
+        job = self.job(pick, current)
         expected = self.reference.heartbeat(job.attempt_id)
         got = self.run.answer(self.store.heartbeat, job)
         if not isinstance(got, Refused):
@@ -226,9 +251,15 @@ class StoreMachine(RuleBasedStateMachine):
             got = micros(got.expires_at)
         assert got == expected
 
-    @rule(job=jobs, verb=st.sampled_from(["complete", "release", "heartbeat"]))
-    def forge(self, job: Job, verb: str) -> None:
+    @precondition(lambda self: self.jobs)
+    @rule(
+        pick=PICKS,
+        current=MOSTLY,
+        verb=st.sampled_from(["complete", "release", "heartbeat"]),
+    )
+    def forge(self, pick: int, current: bool, verb: str) -> None:
         """Only who was given the token may speak for an attempt."""
+        job = self.job(pick, current)
         for forged in (
             attrs.evolve(job, token=job.token ^ 1),
             attrs.evolve(job, attempt_id=job.attempt_id + 1),
@@ -252,11 +283,14 @@ class StoreMachine(RuleBasedStateMachine):
         assert got == Refused("LeaseLostError", "superseded")
 
     @rule(
-        message_id=IDS,
+        pick=PICKS,
+        there=MOSTLY,
         reason=st.sampled_from([None, "changed my mind"]),
         abort=st.booleans(),
     )
-    def cancel(self, message_id: str, reason: str | None, abort: bool) -> None:
+    def cancel(self, pick: int, there: bool, reason: str | None, abort: bool) -> None:
+        known = list(self.reference.entries.values())
+        message_id = self.name(pick, known if there else [])
         expected = self.reference.cancel(message_id, reason, abort=abort)
         cancel = self.store.cancel
         got = self.run.answer(cancel, QUEUE, message_id, reason=reason, abort=abort)
@@ -264,7 +298,7 @@ class StoreMachine(RuleBasedStateMachine):
             got = got.state
         assert getattr(got, "kind", got) == getattr(expected, "kind", expected)
 
-    @rule(seconds=st.sampled_from([0.000001, 1, 3, 5, 10, 40]))
+    @rule(seconds=st.sampled_from([0.000001, 1, 1, 3, 5, 10, 40]))
     def let_time_pass(self, seconds: float) -> None:
         self.run.clock.jump(seconds)
         self.tick()
@@ -286,13 +320,16 @@ class StoreMachine(RuleBasedStateMachine):
     def clean_up(self) -> None:
         assert self.run.call(self.store.clean_up_batch) == self.reference.clean_up()
 
-    @rule(message_id=IDS)
-    def requeue(self, message_id: str) -> None:
+    @precondition(lambda self: self.reference.dead())
+    @rule(pick=PICKS, dead=MOSTLY)
+    def requeue(self, pick: int, dead: bool) -> None:
+        message_id = self.name(pick, self.reference.dead() if dead else [])
         expected = self.reference.revive(message_id)
         got = self.run.answer(self.store.requeue, QUEUE, message_id)
         got = got.state if isinstance(got, Message) else got
         assert getattr(got, "kind", got) == getattr(expected, "kind", expected)
 
+    @precondition(lambda self: self.reference.dead())
     @rule(
         reason=st.sampled_from([None, None, "max_attempts", "discarded"]),
         spread=st.sampled_from([0, 0, 10]),
@@ -303,17 +340,21 @@ class StoreMachine(RuleBasedStateMachine):
         got = self.run.call(requeue_all, QUEUE, reason=reason, spread_seconds=spread)
         assert got == expected
 
-    @rule(message_id=IDS)
-    def delete_dead_letter(self, message_id: str) -> None:
+    @precondition(lambda self: self.reference.dead())
+    @rule(pick=PICKS, dead=MOSTLY)
+    def delete_dead_letter(self, pick: int, dead: bool) -> None:
+        message_id = self.name(pick, self.reference.dead() if dead else [])
         expected = self.reference.delete_dead(message_id)
         got = self.run.answer(self.store.delete_dead_letter, QUEUE, message_id)
         assert getattr(got, "kind", got) == getattr(expected, "kind", expected)
 
+    @precondition(lambda self: len(self.reference.dead()) > 1)
     @rule()
     def purge(self) -> None:
         expected = self.reference.drop(self.reference.dead())
         assert self.run.call(self.store.purge_dead_letters, QUEUE) == expected
 
+    @precondition(lambda self: not self.reference.paused)
     @rule()
     def pause(self) -> None:
         self.reference.paused = True
@@ -324,10 +365,6 @@ class StoreMachine(RuleBasedStateMachine):
     def resume(self) -> None:
         self.reference.paused = False
         self.run.call(self.store.resume_queue, QUEUE)
-
-    @rule(job=consumes(jobs))
-    def forget_a_job(self, job: Job) -> None:
-        """Its holder died; the lease will end."""
 
     @invariant()
     def the_store_agrees(self) -> None:
@@ -374,4 +411,4 @@ def micros(instant: Any) -> int:
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=60, stateful_step_count=50)
+TestStore.settings = settings(max_examples=150, stateful_step_count=60)

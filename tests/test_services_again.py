@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 
 from trioqueue import (
+    ExpiredMessage,
     Job,
     LeasePolicy,
     MessageState,
@@ -197,7 +200,6 @@ async def test_reclaiming_asks_no_more_of_a_backend_than_its_protocol(
             find_expired_messages = store.find_expired_messages
             reclaim_expired_message = store.reclaim_expired_message
             reclaim_expired_messages = store.reclaim_expired_messages
-            next_expiry = store.next_expiry
 
         backend: Any = Backend()
         assert isinstance(backend, ReclaimableBackend)
@@ -208,3 +210,118 @@ async def test_reclaiming_asks_no_more_of_a_backend_than_its_protocol(
             assert job.attempt == 2
             assert trio.current_time() <= 3
             service.stop()
+
+
+@attrs.define
+class FakeBackend:
+    """Attempts that expire at known times, and one that nobody can end."""
+
+    expiries: dict[str, float]
+    ended: list[tuple[float, str]] = attrs.field(factory=list)
+    looked: int = 0
+
+    async def find_expired_messages(
+        self, queue: str | None = None, limit: int = 1000
+    ) -> list[ExpiredMessage]:
+        await trio.lowlevel.checkpoint()
+        self.looked += 1
+        now = trio.current_time()
+        return [
+            ExpiredMessage("q", name, 1, datetime(2000, 1, 1, tzinfo=UTC), 1)
+            for name, at in self.expiries.items()
+            if at <= now
+        ][:limit]
+
+    async def reclaim_expired_message(
+        self, queue: str | None, message: ExpiredMessage
+    ) -> bool:
+        return await self.reclaim_expired_messages([message]) == 1
+
+    async def reclaim_expired_messages(self, messages: Sequence[ExpiredMessage]) -> int:
+        await trio.lowlevel.checkpoint()
+        count = 0
+        for message in messages:
+            if message.message_id != "stubborn":
+                del self.expiries[message.message_id]
+                self.ended.append((trio.current_time(), message.message_id))
+                count += 1
+        return count
+
+
+async def test_a_backend_without_foresight_is_asked_at_each_interval(
+    autojump_clock: MockClock,
+) -> None:
+    backend = FakeBackend({"a": 1, "b": 12, "stubborn": 0})
+    service = ReclaimService(backend, interval_seconds=10)
+    assert await service.run_once() == 0
+    async with trio.open_nursery() as nursery:
+        await nursery.start(service.run)
+        await trio.sleep(95)
+        assert await service.stop_gracefully()
+    assert backend.ended == [(10, "a"), (20, "b")]
+    # Those that cannot be ended keep nobody busy.
+    assert backend.looked < 30
+    assert service.statistics().processed == 2
+
+
+async def test_a_backend_with_foresight_is_asked_when_something_expires(
+    autojump_clock: MockClock,
+) -> None:
+    class Foreseeing(FakeBackend):
+        async def next_expiry(self) -> datetime | None:
+            await trio.lowlevel.checkpoint()
+            start = datetime(2000, 1, 1, tzinfo=UTC)
+            return min(
+                (start + timedelta(seconds=at) for at in self.expiries.values()),
+                default=None,
+            )
+
+    backend = Foreseeing({"a": 1, "b": 12})
+    service = ReclaimService(backend, interval_seconds=100)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(service.run)
+        await trio.sleep(50)
+        assert await service.stop_gracefully()
+    assert backend.ended == [(1, "a"), (12, "b")]
+    assert backend.looked == 5
+
+
+async def test_run_once_says_that_the_database_is_away(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with virtual_store() as store:
+        trouble = Broken(store, monkeypatch)
+        trouble.broken = True
+        for kind in (SchedulerService, ReclaimService, CleanupService):
+            with pytest.raises(StoreUnavailableError, match="away"):
+                await kind(store).run_once()
+
+
+async def test_a_service_backs_off_within_bounds_while_the_database_is_away(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with virtual_store() as store:
+        trouble = Broken(store, monkeypatch)
+        trouble.broken = True
+        service = SchedulerService(store)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(service.run)
+            await trio.sleep(3600)
+            assert 3600 / 3 <= service.statistics().failures <= 3600 / 1.5 + 20
+            # A stop does not wait for the pause to end.
+            now = trio.current_time()
+            assert await service.stop_gracefully()
+            assert trio.current_time() == now
+
+
+async def test_two_sets_of_services_share_the_work(autojump_clock: MockClock) -> None:
+    async with virtual_store() as store:
+        await store.create_queue("q")
+        for number in range(100):
+            await store.post("q", number, delay_seconds=number % 10)
+        async with open_services(store) as one, open_services(store) as other:
+            await trio.sleep(10)
+            counts = (await store.queue_state("q")).counts
+            assert counts[MessageState.PENDING] == 100
+        processed = [each.scheduler.statistics().processed for each in (one, other)]
+        assert sum(processed) == 100

@@ -1,88 +1,32 @@
-"""A worker: what it claims, how it keeps leases, and how a handler's end is written."""
+"""A worker: what it claims, and how it keeps the leases of its jobs."""
 
 from __future__ import annotations
-
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any, Final
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.working import (
+    OPTIONS,
+    QUEUE,
+    count_calls,
+    fail_while,
+    nothing,
+    run_one,
+    store_with,
+    working,
+)
 from trioqueue import (
-    Discard,
     Job,
     LeasePolicy,
-    Message,
     MessageState,
     NewMessage,
     QueueNotFoundError,
-    QueueOptions,
-    RetentionPolicy,
-    Retry,
-    RetryPolicy,
-    Snooze,
-    Store,
-    StoreUnavailableError,
     Worker,
+    open_services,
 )
-from trioqueue.store.operations.attempts import end, heartbeat
+from trioqueue.store.operations.attempts import heartbeat
 from trioqueue.store.operations.claim import claim
-from trioqueue.testing import virtual_store
-
-Handler = Callable[[Job], Awaitable[Any]]
-QUEUE: Final = "jobs"
-OPTIONS: Final = QueueOptions(
-    retry=RetryPolicy.fixed(7), retention=RetentionPolicy.keep_forever()
-)
-
-
-async def nothing(job: Job) -> None:
-    await trio.lowlevel.checkpoint()
-
-
-@asynccontextmanager
-async def store_with(*queues: str) -> AsyncIterator[Store]:
-    async with virtual_store() as store:
-        for queue in queues or (QUEUE,):
-            await store.create_queue(queue, OPTIONS)
-        yield store
-
-
-@asynccontextmanager
-async def working(worker: Worker) -> AsyncIterator[None]:
-    async with trio.open_nursery() as nursery:
-        await nursery.start(worker.run)
-        yield
-        worker.stop()
-
-
-async def run_one(store: Store, handler: Handler, **options: Any) -> Message:
-    """Run one message once, and return it as it then is."""
-    message = await store.post(QUEUE, 1, **options)
-    assert await Worker(store, {QUEUE: handler}).run_once() == 1
-    return await store.get_message(QUEUE, message.message_id)
-
-
-def fail_while(
-    monkeypatch: pytest.MonkeyPatch, store: Store, operation: Any, until: float
-) -> list[float]:
-    """Make one operation of a store unavailable up to a Trio time; list the tries."""
-    real = store._executor.batch
-    tries: list[float] = []
-
-    async def batch(which: Any, items: Any) -> Any:
-        if which is operation and trio.current_time() < until:
-            tries.append(trio.current_time())
-            await trio.lowlevel.checkpoint()
-            message = "the disk is away"
-            raise StoreUnavailableError(message)
-        return await real(which, items)
-
-    monkeypatch.setattr(store._executor, "batch", batch)
-    return tries
-
 
 # --- claiming ---------------------------------------------------------------------
 
@@ -283,156 +227,96 @@ async def test_a_handler_over_its_execution_limit_fails(
         assert message.attempts[0].error_type == "trioqueue.errors.ExecutionLimitError"
 
 
-# --- how handlers end -------------------------------------------------------------
-
-
-class Unspeakable(Exception):
-    def __str__(self) -> str:
-        raise ZeroDivisionError
-
-
-def dive(depth: int) -> int:
-    return dive(depth + 1) + 1
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (ValueError("no"), "ValueError"),
-        (ExceptionGroup("two", [ValueError(), KeyError()]), "ExceptionGroup"),
-        (ExceptionGroup("mixed", [ValueError(), Discard()]), "ExceptionGroup"),
-        (SystemExit(3), "SystemExit"),
-        (Unspeakable(), f"{__name__}.Unspeakable"),
-        (None, "RecursionError"),
-    ],
-    ids=["error", "group", "mixed-group", "exit", "unspeakable", "recursion"],
-)
-async def test_a_handler_that_raises_has_failed_and_the_worker_goes_on(
-    autojump_clock: MockClock, error: BaseException | None, kind: str
+async def test_heartbeats_of_many_jobs_go_out_together(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def handler(job: Job) -> None:
-        await trio.lowlevel.checkpoint()
-        if error is None:
-            dive(0)
-        else:
-            raise error
+        await trio.sleep(95)
 
     async with store_with() as store:
-        message = await run_one(store, handler)
-        assert message.state is MessageState.INVISIBLE
-        assert message.attempts[0].outcome == "failed"
-        assert message.attempts[0].error_type == kind
-        assert message.attempts[0].traceback
+        beats = count_calls(monkeypatch, store, heartbeat)
+        await store.post_many(QUEUE, [NewMessage(1)] * 50)
+        worker = Worker(store, {QUEUE: handler})
+        assert await worker.run_once() == 50
+    assert worker.statistics().heartbeats == 50 * len(beats)
+    # The lease is 30 s, so there is one every 10 s.
+    assert beats == [10, 20, 30, 40, 50, 60, 70, 80, 90]
 
 
-async def test_a_plain_function_as_handler_fails_with_advice(
-    autojump_clock: MockClock,
-) -> None:
-    def handler(job: Job) -> Any:
-        return None
-
-    async with store_with() as store:
-        message = await run_one(store, handler)
-        assert message.attempts[0].error_type == "TypeError"
-        assert "async" in str(message.attempts[0].error_message)
-
-
-async def test_a_result_that_is_no_json_is_a_failure(autojump_clock: MockClock) -> None:
-    async def handler(job: Job) -> object:
-        await trio.lowlevel.checkpoint()
-        return object()
-
-    async with store_with() as store:
-        message = await run_one(store, handler)
-        assert message.state is MessageState.INVISIBLE
-        assert message.attempts[0].error_type == "trioqueue.errors.ValidationError"
-
-
-@pytest.mark.parametrize("grouped", [False, True], ids=["bare", "grouped"])
-@pytest.mark.parametrize(
-    ("signal", "state", "attempt", "due"),
-    [
-        (Retry(in_seconds=100), MessageState.INVISIBLE, 1, 100),
-        (Retry(), MessageState.INVISIBLE, 1, 7),
-        (Snooze(in_seconds=50), MessageState.INVISIBLE, 0, 50),
-        (Discard("bad"), MessageState.ERRORED, 1, None),
-    ],
-    ids=["retry-in", "retry", "snooze", "discard"],
-)
-async def test_a_signal_decides_how_the_attempt_ends(  # noqa: PLR0917  its parameters
-    autojump_clock: MockClock,
-    signal: Exception,
-    state: MessageState,
-    attempt: int,
-    due: float | None,
-    grouped: bool,
-) -> None:
-    async def handler(job: Job) -> None:
-        await trio.lowlevel.checkpoint()
-        raise ExceptionGroup("nursery", [signal]) if grouped else signal
-
-    async with store_with() as store:
-        message = await run_one(store, handler)
-        assert (message.state, message.attempt) == (state, attempt)
-        if due is None:
-            assert message.reason == "discarded"
-        else:
-            instant = await store.next_due()
-            assert instant is not None
-            assert (instant - store.now()).total_seconds() == due
-
-
-async def test_ctrl_c_in_a_handler_propagates_and_the_job_is_given_back(
-    autojump_clock: MockClock,
-) -> None:
-    async def handler(job: Job) -> None:
-        await trio.lowlevel.checkpoint()
-        raise KeyboardInterrupt
-
-    async with store_with() as store:
-        message = await store.post(QUEUE, 1)
-        with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
-            await Worker(store, {QUEUE: handler}).run_once()
-        now = await store.get_message(QUEUE, message.message_id)
-        assert (now.state, now.attempt) == (MessageState.PENDING, 0)
-
-
-# --- an unavailable database -----------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("operation", "least"), [(claim, 10), (heartbeat, 5)], ids=["claim", "heartbeat"]
-)
-async def test_the_worker_goes_on_by_itself_when_the_database_is_back(
-    autojump_clock: MockClock,
-    monkeypatch: pytest.MonkeyPatch,
-    operation: Any,
-    least: int,
-) -> None:
-    async def handler(job: Job) -> None:
-        await trio.sleep(100)
-
-    async with store_with() as store:
-        tries = fail_while(monkeypatch, store, operation, 20)
-        async with working(Worker(store, {QUEUE: handler})):
-            message = await store.post(QUEUE, 1)
-            done = await store.wait_finished(QUEUE, message.message_id)
-        assert done.state is MessageState.COMPLETED
-        assert done.attempt == 1
-        assert len(tries) >= least
-
-
-async def test_an_end_that_cannot_be_stored_is_tried_again_after_the_lease(
+async def test_many_ready_messages_are_claimed_at_once(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with store_with() as store:
-        fail_while(monkeypatch, store, end, 20)
+        claims = count_calls(monkeypatch, store, claim)
+        await store.post_many(QUEUE, [NewMessage(1)] * 300)
+        assert await Worker(store, {QUEUE: nothing}).run_once() == 300
+    assert len(claims) < 20
+
+
+async def test_an_idle_worker_asks_nothing_of_the_database(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with store_with() as store:
+        claims = count_calls(monkeypatch, store, claim)
         async with working(Worker(store, {QUEUE: nothing})):
-            message = await store.post(QUEUE, 1)
-            await trio.sleep(30)
-            found = await store.find_expired_messages()
-            assert await store.reclaim_expired_messages(found) == 1
-            await trio.sleep(7)
-            await store.promote_due_messages()
-            done = await store.wait_finished(QUEUE, message.message_id)
-        assert (done.state, done.attempt) == (MessageState.COMPLETED, 2)
+            await trio.sleep(86_400)
+    assert claims == [0]
+
+
+async def test_a_gap_allowed_between_heartbeats_is_kept_to(
+    autojump_clock: MockClock,
+) -> None:
+    async def handler(job: Job) -> None:
+        await trio.sleep(200)
+
+    async with store_with() as store, open_services(store):
+        lease = LeasePolicy(base_seconds=1000, heartbeat_seconds=6)
+        message = await run_one(store, handler, lease=lease)
+        assert (message.state, message.attempt) == (MessageState.COMPLETED, 1)
+
+
+async def test_a_job_may_not_live_past_the_cap_of_its_lease(
+    autojump_clock: MockClock,
+) -> None:
+    ended: list[float] = []
+
+    async def handler(job: Job) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(trio.current_time())
+
+    async with store_with() as store, open_services(store):
+        lease = LeasePolicy(base_seconds=30, max_extension_seconds=45)
+        message = await run_one(store, handler, lease=lease, max_attempts=1)
+        if message.state is MessageState.RUNNING:
+            # The worker has let go at the very instant at which it is reclaimed.
+            message = await store.wait_finished(QUEUE, message.message_id)
+        assert ended == [75]
+        assert (message.state, message.reason) == (
+            MessageState.ERRORED,
+            "lease_expired",
+        )
+
+
+async def test_a_message_released_by_hand_may_be_taken_again(
+    autojump_clock: MockClock,
+) -> None:
+    """A handler may end its attempt itself: its end is written once."""
+    async with store_with() as store:
+
+        async def handler(job: Job) -> str:
+            if job.payload == "again" and not seen:
+                seen.append(job)
+                await store.release(job)
+            else:
+                await store.complete(job, "by hand")
+            return "by hand"
+
+        seen: list[Job] = []
+        message = await store.post(QUEUE, "again")
+        worker = Worker(store, {QUEUE: handler})
+        assert await worker.run_once() == 2
+        done = await store.get_message(QUEUE, message.message_id)
+        assert (done.state, done.result) == (MessageState.COMPLETED, "by hand")
+        assert (worker.statistics().lost, worker.statistics().completed) == (1, 1)

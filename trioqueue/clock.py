@@ -6,6 +6,7 @@ to sleep.  Nothing else in trioqueue asks the operating system for the time.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -95,7 +96,13 @@ class TrioClock(Clock):
 
     def trio_deadline(self, instant_us: int) -> float:
         """Return the Trio time at which an instant comes, exactly."""
-        return self._origin + (instant_us - self._start_us) / 1_000_000
+        span = instant_us - self._start_us
+        deadline = self._origin + span / 1_000_000
+        while round((deadline - self._origin) * 1_000_000) < span:
+            # Centuries ahead a float is coarser than a microsecond: rather late, for
+            # who wakes too early finds nothing due, and virtual time stands still.
+            deadline = math.nextafter(deadline, math.inf)
+        return deadline
 
     def __repr__(self) -> str:
         return f"TrioClock(start={micros_to_instant(self._start_us).isoformat()!r})"

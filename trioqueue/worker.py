@@ -158,8 +158,19 @@ class Worker:
             StoreUnavailableError: The database cannot be used now.
         """
         before = self._claimed
+        away: list[StoreUnavailableError] = []
+
+        async def fetch(jobs: trio.Nursery) -> None:  # noqa: ASYNC910  claiming is one
+            # Carried out by hand: jobs in hand go on, and it comes out as it is.
+            try:
+                await self._fetch_until_empty(jobs)
+            except StoreUnavailableError as error:
+                away.append(error)
+
         with self._lifecycle.running():
-            await self._serve(self._fetch_until_empty)
+            await self._serve(fetch)
+        if away:
+            raise away[0]
         return self._claimed - before
 
     async def _serve(self, fetch: Callable[[trio.Nursery], Awaitable[None]]) -> None:

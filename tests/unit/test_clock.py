@@ -46,6 +46,19 @@ def test_many_short_sleeps_do_not_drift(steps: list[int]) -> None:
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
+@given(st.integers(CENTURY_US, 79 * CENTURY_US))
+def test_virtual_time_never_stops_short_of_an_instant_millennia_ahead(
+    offset: int,
+) -> None:
+    async def main() -> None:
+        clock = TrioClock(START)
+        instant = instant_to_micros(START, "start") + offset
+        await trio.sleep_until(clock.trio_deadline(instant))
+        assert 0 <= clock.now_us() - instant < 100
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
 async def test_a_jump_moves_the_clock_by_exactly_as_much(
     mock_clock: MockClock,
 ) -> None:
