@@ -73,7 +73,7 @@ nitpick_ignore_regex = [
         r"py:.*",
         (
             r"(?:trioqueue\.(?:app|task)\.)?(?:Seconds|Handler|HandlerSource|WakeUps|"
-            r"_Decorator|TaskWithOptions|AsyncTask|JobTask|PlainTask|timedelta|"
+            r"_Decorator|TaskWithOptions|AsyncTask|JobTask|PlainJobTask|PlainTask|timedelta|"
             r"AbstractAsyncContextManager)"
         ),
     ),

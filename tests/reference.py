@@ -96,6 +96,15 @@ class Reference:
             self.among(PENDING), key=lambda e: (-e.priority, e.ready_at, e.ready_seq)
         )
 
+    def oldest_ready_seconds(self) -> float | None:
+        instants = [entry.ready_at for entry in self.among(PENDING)]
+        return (self.now - min(instants)) / SECOND if instants else None
+
+    def earliest_deadline(self) -> int | None:
+        running = [entry.deadline for entry in self.among(RUNNING)]
+        delayed = [entry.due_at for entry in self.among(INVISIBLE)]
+        return min(running + delayed, default=None)
+
     def dead(self) -> list[Entry]:
         """List dead letters, newest first."""
         dead = self.among(ERRORED)

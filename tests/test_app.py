@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +12,9 @@ from trio.testing import MockClock
 
 from trioqueue import (
     App,
+    DuplicateMessageError,
     Job,
+    LeasePolicy,
     MessageFailedError,
     MessageNotFoundError,
     MessageState,
@@ -62,6 +59,140 @@ async def test_tasks_of_each_kind_run_and_return(
     assert double("x") == "xx"
     assert set(tq_app.tasks) == {"add", "double", "numbered"}
     assert "add" in repr(add)
+
+
+async def test_options_reach_the_message_and_go_over_those_of_the_task(
+    autojump_clock: MockClock, tq_app: App
+) -> None:
+    lease = LeasePolicy(base_seconds=7)
+
+    @tq_app.task(queue="q", priority=1, max_attempts=9, lease=lease)
+    async def one(a: int = 1) -> None: ...
+
+    own = (await one.enqueue()).message
+    assert (own.queue, own.priority, own.max_attempts) == ("q", 1, 9)
+    assert own.lease_policy == lease
+    assert own.state is MessageState.PENDING
+    other = LeasePolicy(base_seconds=8)
+    handle = await one.options(
+        message_id="m",
+        priority=0,
+        max_attempts=1,
+        lease=other,
+        delay_seconds=HOUR,
+        metadata={"trace": "t"},
+    ).enqueue(a=5)
+    message = await tq_app.store.get_message("q", "m")
+    assert handle.message == message
+    assert handle.message_id == "m"
+    assert (message.priority, message.max_attempts) == (0, 1)
+    assert message.lease_policy == other
+    assert message.metadata == {"trace": "t"}
+    assert message.payload == {"task": "one", "args": [], "kwargs": {"a": 5}}
+    assert message.scheduled_time == tq_app.store.now() + HOUR
+    at = tq_app.store.now() + 2 * HOUR
+    later = await one.options(scheduled_time=at).enqueue()
+    assert later.message.scheduled_time == at
+    with pytest.raises(ValidationError, match="priority"):
+        await one.options(priority=9).enqueue()
+
+
+async def test_enqueueing_the_same_id_again_gives_the_same_message(
+    autojump_clock: MockClock, tq_app: App
+) -> None:
+    @tq_app.task
+    async def one(a: int) -> int:
+        return a
+
+    once = one.options(message_id="once")
+    assert (await once.enqueue(1)).message == (await once.enqueue(1)).message
+    with pytest.raises(DuplicateMessageError):
+        await once.enqueue(2)
+    assert await drain(tq_app) == 1
+
+
+async def test_plain_functions_run_inline_in_virtual_time(
+    autojump_clock: MockClock, tq_app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a thread was used in virtual time")
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
+
+    @tq_app.task
+    def where(job: Job, extra: str) -> str:
+        return f"{threading.current_thread() is threading.main_thread()} {extra}"
+
+    handle = await where.options(delay_seconds=HOUR).enqueue("x")
+    assert await drain(tq_app, until=tq_app.store.now() + HOUR) == 1
+    assert await handle.wait() == "True x"
+    assert trio.current_time() == 3600
+
+
+async def test_a_task_that_nobody_knows_yet_waits_for_a_newer_worker(
+    autojump_clock: MockClock,
+) -> None:
+    old, new = App(), App()
+
+    @old.task
+    async def known() -> None: ...
+
+    @new.task
+    async def added(text: str) -> str:
+        return text
+
+    async with open_store("sqlite://:memory:") as store:
+        async with new.use(store):
+            handle = await added.options(max_attempts=2).enqueue("new")
+        async with old.use(store):
+            assert await drain(old) == 1
+        async with new.use(store):
+            until = store.now() + HOUR
+            assert await drain(new, until=until) == 1
+            assert await handle.wait() == "new"
+            message = await store.get_message(handle.queue, handle.message_id)
+            first = message.attempts[0]
+            assert first.error_message == "this app has no task 'added'"
+
+
+async def test_the_retry_policy_of_a_task_goes_over_that_of_its_queue(
+    autojump_clock: MockClock,
+) -> None:
+    app = App(queues={"q": QueueOptions(retry=RetryPolicy.fixed(1000))})
+    tried: list[tuple[str, float]] = []
+
+    async def fail(name: str) -> None:
+        tried.append((name, trio.current_time()))
+        await trio.lowlevel.checkpoint()
+        raise ConnectionError
+
+    @app.task(queue="q", retry=RetryPolicy.linear(10), max_attempts=3)
+    async def own() -> object:
+        await fail("own")
+        return None
+
+    @app.task(queue="q", retry=RetryPolicy.fixed(5), max_attempts=2)
+    async def unwritable() -> object:
+        tried.append(("unwritable", trio.current_time()))
+        return object()
+
+    @app.task(queue="q", max_attempts=2)
+    async def plain() -> None:
+        await fail("plain")
+
+    async with app.open("sqlite://:memory:") as store:
+        for task in (own, unwritable, plain):
+            await task.enqueue()
+        await drain(app, until=store.now() + HOUR)
+    assert sorted(tried) == [
+        ("own", 0),
+        ("own", 10),
+        ("own", 30),
+        ("plain", 0),
+        ("plain", 1000),
+        ("unwritable", 0),
+        ("unwritable", 5),
+    ]
 
 
 async def test_arguments_that_do_not_fit_are_refused_when_enqueued(
@@ -222,59 +353,3 @@ def test_settings_that_cannot_work_are_refused() -> None:
         app.task()(5)  # type: ignore[call-overload]  # the point
     with pytest.raises(ValidationError, match=r"options\.max_attempts"):
         App(queues={"q": QueueOptions(max_attempts=0)})
-
-
-PROGRAM = """
-import sys, trio, trioqueue
-app = trioqueue.App()
-
-@app.task(queue="q")
-async def work(seconds: float) -> str:
-    print("begun", flush=True)
-    await trio.sleep(seconds)
-    return "finished"
-
-async def main() -> None:
-    async with app.open(sys.argv[1]):
-        await work.options(message_id="m").enqueue(float(sys.argv[2]))
-    await app.run(sys.argv[1], grace_seconds=60)
-    print("stopped", flush=True)
-
-trio.run(main)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of a POSIX system")
-@pytest.mark.parametrize(
-    ("seconds", "signals", "state", "attempt"),
-    [(1.0, 1, MessageState.COMPLETED, 1), (600.0, 2, MessageState.PENDING, 0)],
-    ids=["one signal lets it finish", "a second one cuts it off"],
-)
-def test_a_signal_stops_a_running_app(
-    tmp_path: Path, seconds: float, signals: int, state: MessageState, attempt: int
-) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(textwrap.dedent(PROGRAM))
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
-    with subprocess.Popen(
-        [sys.executable, str(program), url, str(seconds)],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "begun\n"
-        for _ in range(signals):
-            os.kill(process.pid, signal.SIGTERM)
-            if signals > 1:
-                # Two signals at once would be seen as one.
-                with pytest.raises(subprocess.TimeoutExpired):
-                    process.wait(0.3 if _ == 0 else 0.001)
-        assert process.communicate(timeout=60)[0] == "stopped\n"
-        assert process.returncode == 0
-
-    async def look() -> None:
-        async with open_store(url) as store:
-            message = await store.get_message("q", "m")
-            assert (message.state, message.attempt) == (state, attempt)
-
-    trio.run(look)

@@ -375,6 +375,9 @@ class StoreMachine(RuleBasedStateMachine):
         state = await store.queue_state(QUEUE)
         assert state.counts == reference.counts()
         assert state.paused == reference.paused
+        assert state.oldest_ready_seconds == reference.oldest_ready_seconds()
+        earliest = state.earliest_deadline
+        assert (earliest and micros(earliest)) == reference.earliest_deadline()
         assert state.dead_letters == len(reference.dead())
         pending = await store.peek(QUEUE, limit=100, states=[MessageState.PENDING])
         assert names(pending) == names(reference.ready())

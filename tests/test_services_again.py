@@ -318,9 +318,9 @@ async def test_two_sets_of_services_share_the_work(autojump_clock: MockClock) ->
     async with virtual_store() as store:
         await store.create_queue("q")
         for number in range(100):
-            await store.post("q", number, delay_seconds=number % 10)
+            await store.post("q", number, delay_seconds=1 + number % 10)
         async with open_services(store) as one, open_services(store) as other:
-            await trio.sleep(10)
+            await trio.sleep(11)
             counts = (await store.queue_state("q")).counts
             assert counts[MessageState.PENDING] == 100
         processed = [each.scheduler.statistics().processed for each in (one, other)]

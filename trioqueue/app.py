@@ -42,7 +42,14 @@ from trioqueue.policies.retry import delay_seconds, draw_for
 from trioqueue.services import open_services
 from trioqueue.store import open_store
 from trioqueue.store.base import check_queue_name
-from trioqueue.task import AsyncTask, JobTask, PlainTask, Task, make_task
+from trioqueue.task import (
+    AsyncTask,
+    JobTask,
+    PlainJobTask,
+    PlainTask,
+    Task,
+    make_task,
+)
 from trioqueue.worker import DEFAULT_CONCURRENCY, DEFAULT_GRACE_SECONDS, Worker
 
 if TYPE_CHECKING:
@@ -107,6 +114,11 @@ class App:
     def task(  # type: ignore[overload-overlap]  # see above
         self, function: Callable[P, Awaitable[R]], /
     ) -> AsyncTask[P, R]: ...
+
+    @overload
+    def task(
+        self, function: Callable[Concatenate[Job, P], R], /
+    ) -> PlainJobTask[P, R]: ...
 
     @overload
     def task(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
@@ -363,6 +375,11 @@ class _Decorator(Protocol):
     def __call__(  # type: ignore[overload-overlap]  # see above
         self, function: Callable[P, Awaitable[R]]
     ) -> AsyncTask[P, R]: ...
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Job, P], R]
+    ) -> PlainJobTask[P, R]: ...
 
     @overload
     def __call__(self, function: Callable[P, R]) -> PlainTask[P, R]: ...

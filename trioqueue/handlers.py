@@ -40,8 +40,10 @@ class RetryingHandler(Protocol):
         ...
 
 
-def ask_retry_seconds(handler: RetryingHandler, job: Job) -> float | None:
-    """Ask a handler how long its message waits; the queue's policy is the fallback."""
+def ask_retry_seconds(handler: Handler, job: Job) -> float | None:
+    """Ask a handler how long its message waits; None if the queue's policy says so."""
+    if not isinstance(handler, RetryingHandler):
+        return None
     try:
         return handler.retry_seconds(job)
     except Exception:

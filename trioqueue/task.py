@@ -289,6 +289,16 @@ class PlainTask(Task[P, R]):
         return value
 
 
+@final
+class PlainJobTask(Task[P, R]):
+    """A task made of a plain function whose first parameter is the job."""
+
+    def __call__(self, job: Job, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function directly, with a job of the caller's."""
+        value: R = self._function(job, *args, **kwargs)
+        return value
+
+
 @attrs.frozen(kw_only=True)
 class _Settings:
     """What ``@app.task`` was told, and what it found out about the function."""
@@ -358,7 +368,7 @@ def make_task(
         is_async=is_async,
         takes_job=takes_job,
     )
-    kind: type[Task[Any, Any]] = PlainTask
+    kind: type[Task[Any, Any]] = PlainJobTask if takes_job else PlainTask
     if is_async:
         kind = JobTask if takes_job else AsyncTask
     return kind(app, function, settings, signature)

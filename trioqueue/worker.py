@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
@@ -21,12 +22,7 @@ from trioqueue.errors import (
     QueueNotFoundError,
     StoreUnavailableError,
 )
-from trioqueue.handlers import (
-    RetryingHandler,
-    ask_retry_seconds,
-    choose_handlers,
-    run_handler,
-)
+from trioqueue.handlers import ask_retry_seconds, choose_handlers, run_handler
 from trioqueue.store.base import check_count, check_text
 from trioqueue.store.lease_scope import (
     Ended,
@@ -307,12 +303,8 @@ class Worker:
                 raised = error
             self._handlers_running -= 1
             self._slot_freed.set()
-            retry_seconds = None
-            if raised is not None and isinstance(handler, RetryingHandler):
-                retry_seconds = ask_retry_seconds(handler, lease.job)
-            ended = await end_after(
-                self._store, lease, raised, result, retry_seconds=retry_seconds
-            )
+            ask = partial(ask_retry_seconds, handler, lease.job)
+            ended = await end_after(self._store, lease, raised, result, ask)
             self._count(lease.job, ended, raised)
         finally:
             self._leases.discard(lease)

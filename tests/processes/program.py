@@ -44,6 +44,22 @@ async def work(url: str) -> None:
         await worker.stop_gracefully(grace_seconds=10)
 
 
+async def serve(url: str) -> None:
+    """Run the services and a worker until the input ends, saying what is done."""
+    async with trioqueue.open_store(url) as store, trioqueue.open_services(store):
+
+        async def handle(job: trioqueue.Job) -> None:
+            await trio.lowlevel.checkpoint()
+            say(f"{job.message_id} {job.attempt}")
+
+        async with trio.open_nursery() as nursery:
+            worker = trioqueue.Worker(store, {QUEUE: handle})
+            await nursery.start(worker.run)
+            say("ready")
+            await hear()
+            await worker.stop_gracefully(grace_seconds=10)
+
+
 async def hold(url: str) -> None:
     """Claim a message, hold it until told to go on, and then complete it."""
     async with trioqueue.open_store(url) as store:
@@ -110,6 +126,7 @@ async def post_when_told(url: str, queue: str, delay: str) -> None:
 
 PARTS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
     "work": work,
+    "serve": serve,
     "hold": hold,
     "trade": trade,
     "post": post,

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import pytest
 import trio
 
 from tests.processes.crew import Crew, open_crew, until
@@ -25,7 +26,6 @@ from trioqueue import (
 )
 
 QUEUE: Final = "jobs"
-MESSAGES: Final = 20_000
 MAX_ATTEMPTS: Final = 50
 WORKERS: Final = 4
 
@@ -51,13 +51,13 @@ def assert_sound(path: Path) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-async def work_through_kills(store: Store, crew: Crew, url: str) -> int:
+async def work_through_kills(store: Store, crew: Crew, url: str, messages: int) -> int:
     """Kill a worker about every half second until all is done; return how many."""
     workers = [crew.start("work", url) for _ in range(WORKERS)]
     # The first is killed at work, not at its start, however slow the machine is.
     await workers[0].said()
     killed = 0
-    while await completed(store) < MESSAGES:
+    while await completed(store) < messages:
         victim = workers.pop(0)
         # Wait for a word of it, unless the others have left nothing for it to do.
         with trio.move_on_after(2):
@@ -71,15 +71,18 @@ async def work_through_kills(store: Store, crew: Crew, url: str) -> int:
     return killed
 
 
+@pytest.mark.parametrize(
+    "messages", [20_000, pytest.param(100_000, marks=pytest.mark.slow)]
+)
 async def test_killed_workers_lose_nothing_and_complete_nothing_twice(
-    tmp_path: Path,
+    tmp_path: Path, messages: int
 ) -> None:
     path = tmp_path / "jobs.db"
     url = f"sqlite:///{path}"
-    with trio.fail_after(100), open_crew(tmp_path) as crew:
+    with trio.fail_after(100 + messages / 500), open_crew(tmp_path) as crew:
         async with open_store(url) as store, open_services(store):
             await make_queue(store)
-            for start in range(0, MESSAGES, 10_000):
+            for start in range(0, messages, 10_000):
                 await store.post_many(
                     QUEUE,
                     [
@@ -87,14 +90,14 @@ async def test_killed_workers_lose_nothing_and_complete_nothing_twice(
                         for number in range(start, start + 10_000)
                     ],
                 )
-            killed = await work_through_kills(store, crew, url)
+            killed = await work_through_kills(store, crew, url, messages)
             assert killed >= 2
 
             ledger = [line.split() for one in crew.members for line in one.lines()]
             accepted = Counter(message_id for message_id, _, _ in ledger)
             assert [found for found in accepted.items() if found[1] > 1] == []
             # A worker killed between the commit and its line leaves no line.
-            lost_lines = MESSAGES - len(accepted)
+            lost_lines = messages - len(accepted)
             assert 0 <= lost_lines <= killed * 100
             assert len({attempt_id for _, attempt_id, _ in ledger}) == len(ledger)
             assert max(int(attempt) for _, _, attempt in ledger) <= MAX_ATTEMPTS
@@ -109,7 +112,7 @@ async def test_killed_workers_lose_nothing_and_complete_nothing_twice(
 
             counts = (await store.queue_state(QUEUE)).counts
             assert counts == {
-                state: MESSAGES if state is MessageState.COMPLETED else 0
+                state: messages if state is MessageState.COMPLETED else 0
                 for state in MessageState
             }
             assert (await store.dead_letter_stats(f"{QUEUE}-dlq")).count == 0

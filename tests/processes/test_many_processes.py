@@ -10,6 +10,7 @@ from tests.processes.crew import open_crew
 from trioqueue import MessageState, QueueOptions, RetentionPolicy, open_store
 
 QUEUE: Final = "jobs"
+PROCESSES: Final = 8
 
 
 async def test_processes_that_post_and_claim_at_once_all_make_progress(
@@ -21,7 +22,7 @@ async def test_processes_that_post_and_claim_at_once_all_make_progress(
             QUEUE, QueueOptions(retention=RetentionPolicy.keep_forever())
         )
         with open_crew(tmp_path) as crew:
-            traders = [crew.start("trade", url, "4") for _ in range(4)]
+            traders = [crew.start("trade", url, "3") for _ in range(PROCESSES)]
             for trader in traders:
                 await trader.said()
             for trader in traders:

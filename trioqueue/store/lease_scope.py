@@ -183,13 +183,16 @@ class Ended(NamedTuple):
 _COMPLETED: Final = Ended("completed")
 
 
+def _leave_it_to_the_queue() -> float | None:
+    return None
+
+
 async def end_after(
     store: JobMethods,
     lease: LeaseScope,
     raised: BaseException | None,
     result: Any,
-    *,
-    retry_seconds: float | None = None,
+    ask_retry_seconds: Callable[[], float | None] = _leave_it_to_the_queue,
 ) -> Ended:
     """End an attempt by what its code did.
 
@@ -202,7 +205,8 @@ async def end_after(
         lease: The attempt's lease; its scope has been left.
         raised: What the code raised, if it did.
         result: What it returned.
-        retry_seconds: The wait before the next attempt, where the code has a say.
+        ask_retry_seconds: Says how long a failed message waits, where its code has a
+            say; None leaves it to the queue's policy.
     """
     if raised is None and lease.lost is None and not lease.scope.cancelled_caught:
         # Nearly always; a shield costs as much as all the rest.  Should a cancellation
@@ -217,7 +221,7 @@ async def end_after(
     # Every path through `_end` is a checkpoint; the linter does not see that far.
     with trio.move_on_after(HAND_BACK_SECONDS, shield=True):  # noqa: ASYNC912
         try:
-            ended = await _end_or_fail(store, lease, raised, result, retry_seconds)
+            ended = await _end_or_fail(store, lease, raised, result, ask_retry_seconds)
         except LeaseLostError as error:
             ended = Ended("lost", error)
         except StoreUnavailableError as error:
@@ -236,14 +240,14 @@ async def _end_or_fail(
     lease: LeaseScope,
     raised: BaseException | None,
     result: Any,
-    retry_seconds: float | None,
+    ask_retry_seconds: Callable[[], float | None],
 ) -> Ended:
     try:
-        return await _end(store, lease, raised, result, retry_seconds)
+        return await _end(store, lease, raised, result, ask_retry_seconds)
     except ValidationError as error:
         # What the code returned or asked for cannot be stored: that is its failure.
         invalid = error
-    await store.fail(lease.job, invalid, retry_in_seconds=retry_seconds)
+    await store.fail(lease.job, invalid, retry_in_seconds=ask_retry_seconds())
     return Ended("failed", invalid)
 
 
@@ -252,7 +256,7 @@ async def _end(  # noqa: PLR0911  one for each way to end
     lease: LeaseScope,
     raised: BaseException | None,
     result: Any,
-    retry_seconds: float | None,
+    ask_retry_seconds: Callable[[], float | None],
 ) -> Ended:
     job = lease.job
     if lease.lost == "aborted":
@@ -265,7 +269,7 @@ async def _end(  # noqa: PLR0911  one for each way to end
     if lease.over_limit:
         limit = job.lease_policy.execution_limit_seconds
         error = ExecutionLimitError(f"the handler ran over its limit of {limit:g} s")
-        await store.fail(job, error, retry_in_seconds=retry_seconds)
+        await store.fail(job, error, retry_in_seconds=ask_retry_seconds())
         return Ended("failed", error)
     reason = lease.loss()
     if reason is not None or raised is None:
@@ -283,7 +287,8 @@ async def _end(  # noqa: PLR0911  one for each way to end
         await store.fail(job, signal, retry_in_seconds=signal.in_seconds)
     else:
         final = isinstance(signal, Discard)
-        await store.fail(job, raised, retry_in_seconds=retry_seconds, final=final)
+        wait = None if final else ask_retry_seconds()
+        await store.fail(job, raised, retry_in_seconds=wait, final=final)
     return Ended("failed")
 
 
