@@ -143,7 +143,6 @@ async def main() -> None:
 
 trio.run(main)
 """
-# noqa: PLR0917  the parameters of a test
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of a POSIX system")

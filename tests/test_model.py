@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
-import trio
-import trio.testing
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -20,6 +16,7 @@ from hypothesis.stateful import (
 )
 
 from tests.reference import RUNNING, SECOND, Entry, Reference, Refused
+from tests.stepping import VirtualRun
 from trioqueue import (
     Job,
     LeasePolicy,
@@ -30,12 +27,8 @@ from trioqueue import (
     RetentionPolicy,
     RetryPolicy,
     Store,
-    TrioQueueError,
-    open_store,
 )
 from trioqueue.model.spans import instant_to_micros
-
-T = TypeVar("T")
 
 QUEUE = "jobs"
 NAMES = [f"m{n}" for n in range(6)]
@@ -47,55 +40,6 @@ RETENTIONS = {
     30: RetentionPolicy.keep(30),
     None: RetentionPolicy.keep_forever(),
 }
-
-
-class VirtualRun:
-    """A Trio run in a thread of its own, which works only when it is asked to.
-
-    Its clock stands still unless a test moves it, and the store works on the Trio
-    thread itself, so what happens is decided by the test alone.
-    """
-
-    def __init__(self) -> None:
-        self.clock = trio.testing.MockClock()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert self._started.wait(30)
-
-    def _run(self) -> None:
-        trio.run(self._main, clock=self.clock)
-
-    async def _main(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
-        self._over = trio.Event()
-        async with (
-            open_store("sqlite://:memory:") as self.store,
-            open_store("sqlite://:memory:") as self.other,
-        ):
-            self._started.set()
-            await self._over.wait()
-
-    def call(self, function: Callable[..., Awaitable[T]], *args: Any, **kw: Any) -> T:
-        async def calling() -> T:
-            return await function(*args, **kw)
-
-        return trio.from_thread.run(calling, trio_token=self._token)
-
-    def answer(
-        self, function: Callable[..., Awaitable[Any]], *a: Any, **kw: Any
-    ) -> Any:
-        """Call, and return an error of ours as the reference puts it."""
-        try:
-            return self.call(function, *a, **kw)
-        except TrioQueueError as error:
-            detail = getattr(error, "reason", getattr(error, "state", None))
-            return Refused(type(error).__name__, detail)
-
-    def close(self) -> None:
-        self._token.run_sync_soon(self._over.set)
-        self._thread.join(30)
-        assert not self._thread.is_alive()
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -290,7 +234,15 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def cancel(self, pick: int, there: bool, reason: str | None, abort: bool) -> None:
         known = list(self.reference.entries.values())
-        message_id = self.name(pick, known if there else [])
+        self.cancel_one(self.name(pick, known if there else []), reason, abort)
+
+    @precondition(lambda self: self.reference.among(RUNNING))
+    @rule(pick=PICKS, reason=st.sampled_from([None, "changed my mind"]))
+    def abort(self, pick: int, reason: str | None) -> None:
+        name = self.name(pick, self.reference.among(RUNNING))
+        self.cancel_one(name, reason, abort=True)
+
+    def cancel_one(self, message_id: str, reason: str | None, abort: bool) -> None:
         expected = self.reference.cancel(message_id, reason, abort=abort)
         cancel = self.store.cancel
         got = self.run.answer(cancel, QUEUE, message_id, reason=reason, abort=abort)
@@ -379,9 +331,9 @@ class StoreMachine(RuleBasedStateMachine):
         earliest = state.earliest_deadline
         assert (earliest and micros(earliest)) == reference.earliest_deadline()
         assert state.dead_letters == len(reference.dead())
-        pending = await store.peek(QUEUE, limit=100, states=[MessageState.PENDING])
+        pending = await store.peek(QUEUE, limit=1000, states=[MessageState.PENDING])
         assert names(pending) == names(reference.ready())
-        dead = await store.dead_letters(QUEUE)
+        dead = await store.dead_letters(QUEUE, limit=1000)
         assert names(d.message for d in dead) == names(reference.dead())
         assert [d.reason for d in dead] == [e.reason for e in reference.dead()]
         for message_id in {*reference.entries, "m0", "m1"}:
