@@ -27,7 +27,7 @@ from trioqueue import (
     open_store,
 )
 from trioqueue.store.sqlite import connection as connections
-from trioqueue.store.sqlite import inline
+from trioqueue.store.sqlite import inline, patience
 from trioqueue.store.sqlite.connection import open_connection, prepare_database
 
 QUEUE: Final = "jobs"
@@ -151,7 +151,7 @@ def test_opening_waits_for_a_program_that_has_the_file_for_itself(
         refused.set()
         return 0.001
 
-    monkeypatch.setattr(connections, "retry_pause", pause)
+    monkeypatch.setattr(patience, "retry_pause", pause)
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:

@@ -25,6 +25,7 @@ from trioqueue.errors import (
 from trioqueue.handlers import ask_retry_seconds, choose_handlers, run_handler
 from trioqueue.store.base import check_count, check_text
 from trioqueue.store.lease_scope import (
+    UNAVAILABLE_PAUSE_SECONDS,
     Ended,
     LeaseScope,
     end_after,
@@ -48,8 +49,6 @@ DEFAULT_CONCURRENCY: Final = 100
 DEFAULT_GRACE_SECONDS: Final = 30.0
 BEAT_EARLY: Final = 0.2
 """Heartbeats due within this share of their interval ride along."""
-RETRY_PAUSE_SECONDS: Final = 0.5
-"""How soon a claim or heartbeat that met an unavailable database is tried again."""
 
 
 @final
@@ -226,7 +225,7 @@ class Worker:
                     await self._store.wait_ready(signal)
             except StoreUnavailableError as error:
                 logger.warning("claiming: %s; trying again", error)
-                await trio.sleep(RETRY_PAUSE_SECONDS)
+                await trio.sleep(UNAVAILABLE_PAUSE_SECONDS)
 
     async def _fetch_until_empty(self, jobs: trio.Nursery) -> None:
         """Claim until nothing is ready and no job runs that might post more."""
@@ -366,7 +365,7 @@ class Worker:
         except StoreUnavailableError as error:
             # Should this last, each lease's own deadline stops its handler in time.
             logger.warning("heartbeats: %s; trying again", error)
-            await trio.sleep(RETRY_PAUSE_SECONDS)
+            await trio.sleep(UNAVAILABLE_PAUSE_SECONDS)
             return
         now = self._store.clock.now_us()
         for lease, answer in zip(due, answers, strict=True):

@@ -30,7 +30,7 @@ from trioqueue.store.operations.core import (
 )
 from trioqueue.store.operations.post import Draft, post
 from trioqueue.store.operations.queues import create_queue
-from trioqueue.store.sqlite import group
+from trioqueue.store.sqlite import patience
 from trioqueue.store.sqlite.connection import (
     Connection,
     open_connection,
@@ -301,7 +301,7 @@ def test_a_lock_lost_between_retries_is_waited_for(
     begin, busy = connection.begin_write, iter([True, False, False, True])
     failing_commit(connection, monkeypatch, 1)
     monkeypatch.setattr(connection, "begin_write", lambda: next(busy, True) and begin())
-    monkeypatch.setattr(group.time, "sleep", lambda _: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(patience, "retry_pause", lambda _: 0.0)
     requests = [Request(single("a")), Request(single("b"))]
     assert run(connection, requests) == {"a", "b"}
     assert list(map(answer, requests)) == ["a", "b"]

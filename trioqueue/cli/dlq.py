@@ -31,14 +31,7 @@ def dlq() -> None:
 @dlq.command("list")
 @click.argument("name")
 @click.option("--reason", metavar="REASON", help="Only those that died for it.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 9999),
-    metavar="N",
-    default=100,
-    show_default=True,
-    help="Print at most so many.",
-)
+@parameters.limit_option(100)
 @click.option("--after", metavar="ID", help="Go on after this message.")
 @common_options
 @with_session

@@ -138,14 +138,7 @@ def post(
 
 @message.command()
 @click.argument("queue")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 9999),
-    metavar="N",
-    default=10,
-    show_default=True,
-    help="Print at most so many.",
-)
+@parameters.limit_option(10)
 @click.option(
     "--state",
     "states",

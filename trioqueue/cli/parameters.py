@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trioqueue.model import RetentionPolicy, RetryPolicy
 
 T = TypeVar("T")
+AnyFunction = TypeVar("AnyFunction", bound="Callable[..., Any]")
 
 _UNITS: Final = {
     "ms": 0.001,
@@ -208,3 +209,15 @@ def _payload_bytes(text: str) -> bytes:
             ) from None
     # Bytes that were no UTF-8 on the command line come back as they were.
     return text.encode(errors="surrogateescape")
+
+
+def limit_option(default: int) -> Callable[[AnyFunction], AnyFunction]:
+    """Make the option of every list: how much of it to print."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, 9999),
+        metavar="N",
+        default=default,
+        show_default=True,
+        help="Print at most so many.",
+    )

@@ -25,14 +25,7 @@ def queue() -> None:
 
 @queue.command("list")
 @click.argument("prefix", default="")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 9999),
-    metavar="N",
-    default=100,
-    show_default=True,
-    help="Print at most so many.",
-)
+@parameters.limit_option(100)
 @click.option("--after", metavar="NAME", help="Go on after this name.")
 @common_options
 @with_session

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trioqueue.clock import Clock
+    from trioqueue.store import Store
     from trioqueue.store.wakeups import WakeUps
 
 logger: Final = logging.getLogger("trioqueue.services")
@@ -229,3 +230,21 @@ class Service(ABC):
     def __repr__(self) -> str:
         state = "running" if self._lifecycle.is_running else "not running"
         return f"<{type(self).__name__} {state}, {self._processed} processed>"
+
+
+class StoreService(Service):
+    """A service that works on a store.
+
+    Args:
+        store: The store.
+        interval_seconds: The most it sleeps, in seconds.
+    """
+
+    def __init__(self, store: Store, interval_seconds: Seconds) -> None:
+        super().__init__(
+            clock=store.clock,
+            wakeups=store.wakeups,
+            interval_seconds=interval_seconds,
+            sees_every_change=store.sees_every_change,
+        )
+        self._store = store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, final
 
-from trioqueue.services.base import Service
+from trioqueue.services.base import StoreService
 from trioqueue.store.operations.core import CLEANUP
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @final
-class CleanupService(Service):
+class CleanupService(StoreService):
     """Deletes finished messages whose time is over, in bounded batches, also at start.
 
     Args:
@@ -27,13 +27,7 @@ class CleanupService(Service):
     topic: ClassVar[str] = CLEANUP
 
     def __init__(self, store: Store, *, interval_seconds: Seconds = 3600.0) -> None:
-        super().__init__(
-            clock=store.clock,
-            wakeups=store.wakeups,
-            interval_seconds=interval_seconds,
-            sees_every_change=store.sees_every_change,
-        )
-        self._store = store
+        super().__init__(store, interval_seconds)
 
     async def _batch(self) -> int:
         deleted = await self._store.clean_up_batch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, final
 
-from trioqueue.services.base import Service
+from trioqueue.services.base import StoreService
 from trioqueue.store.operations.core import SCHEDULER
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @final
-class SchedulerService(Service):
+class SchedulerService(StoreService):
     """Moves INVISIBLE messages that are due to PENDING, in the order they fell due.
 
     Args:
@@ -27,13 +27,7 @@ class SchedulerService(Service):
     topic: ClassVar[str] = SCHEDULER
 
     def __init__(self, store: Store, *, interval_seconds: Seconds = 1.0) -> None:
-        super().__init__(
-            clock=store.clock,
-            wakeups=store.wakeups,
-            interval_seconds=interval_seconds,
-            sees_every_change=store.sees_every_change,
-        )
-        self._store = store
+        super().__init__(store, interval_seconds)
 
     async def _batch(self) -> int:
         return await self._store.promote_due_messages()

@@ -23,7 +23,7 @@ from trioqueue.store.drafts import read_delay
 from trioqueue.store.lease_scope import hold
 from trioqueue.store.operations.attempts import EndRequest, JobKey, end, heartbeat
 from trioqueue.store.operations.claim import ClaimRequest, claim
-from trioqueue.store.operations.core import Failure
+from trioqueue.store.operations.core import Failure, unwrap
 from trioqueue.store.wakeups import ReadySignal
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class JobMethods(StoreBase):
             _check_lease(lease),
         )
         (answer,) = await self._executor.batch(claim, [request])
-        return _value(answer)
+        return unwrap(answer)
 
     async def claim_wait(
         self,
@@ -152,7 +152,7 @@ class JobMethods(StoreBase):
             ValidationError: The result is not a JSON value; the job is still held.
             LeaseLostError: The attempt is over; nothing changed.
         """
-        _value(
+        unwrap(
             await self._end_one(EndRequest(key_of(job), "complete", _encode(result)))
         )
 
@@ -179,10 +179,7 @@ class JobMethods(StoreBase):
         Raises:
             LeaseLostError: The attempt is over; nothing changed.
         """
-        delay = None
-        if retry_in_seconds is not None:
-            now = self._clock.now_us()
-            delay = read_delay(retry_in_seconds, "retry_in_seconds", now)
+        delay = self._delay(retry_in_seconds, "retry_in_seconds")
         request = EndRequest(
             key_of(job),
             "fail",
@@ -190,7 +187,7 @@ class JobMethods(StoreBase):
             delay=delay,
             final=bool(final),
         )
-        return _value(await self._end_one(request))
+        return unwrap(await self._end_one(request))
 
     async def release(
         self, job: Job, *, delay_seconds: Seconds | None = None
@@ -207,11 +204,9 @@ class JobMethods(StoreBase):
         Raises:
             LeaseLostError: The attempt is over; nothing changed.
         """
-        delay = None
-        if delay_seconds is not None:
-            delay = read_delay(delay_seconds, "delay_seconds", self._clock.now_us())
+        delay = self._delay(delay_seconds, "delay_seconds")
         request = EndRequest(key_of(job), "release", delay=delay)
-        return _value(await self._end_one(request))
+        return unwrap(await self._end_one(request))
 
     async def heartbeat(self, job: Job) -> Lease:
         """Prolong a job's lease; never shortens it.
@@ -224,7 +219,7 @@ class JobMethods(StoreBase):
             LeaseLostError: The attempt is over or a deadline has passed.
         """
         (answer,) = await self._executor.batch(heartbeat, [key_of(job)])
-        return _value(answer)
+        return unwrap(answer)
 
     async def complete_many(
         self, jobs: Iterable[Job], results: Iterable[Any] | None = None
@@ -259,10 +254,7 @@ class JobMethods(StoreBase):
         final: bool = False,
     ) -> list[MessageState | LeaseLostError]:
         """Fail many jobs in one transaction; stale ones are reported, not raised."""
-        delay = None
-        if retry_in_seconds is not None:
-            now = self._clock.now_us()
-            delay = read_delay(retry_in_seconds, "retry_in_seconds", now)
+        delay = self._delay(retry_in_seconds, "retry_in_seconds")
         described = describe_error(error)
         requests = [
             EndRequest(key_of(job), "fail", None, described, delay, bool(final))
@@ -286,6 +278,9 @@ class JobMethods(StoreBase):
             return []
         answers = await self._executor.batch(heartbeat, keys)
         return [_value_or_lost(answer) for answer in answers]
+
+    def _delay(self, value: Seconds | None, field: str) -> int | None:
+        return None if value is None else read_delay(value, field, self._clock.now_us())
 
     async def _end_one(self, request: EndRequest) -> MessageState | Failure:
         (answer,) = await self._executor.batch(end, [request])
@@ -370,15 +365,7 @@ def _check_lease(lease: object) -> LeasePolicy | None:
     raise ValidationError.of("lease", f"expected LeasePolicy, got {lease!r}")
 
 
-def _value(answer: T | Failure) -> T:
-    if isinstance(answer, Failure):
-        raise answer.error
-    return answer
-
-
 def _value_or_lost(answer: T | Failure) -> T | LeaseLostError:
-    if not isinstance(answer, Failure):
-        return answer
-    if isinstance(answer.error, LeaseLostError):
+    if isinstance(answer, Failure) and isinstance(answer.error, LeaseLostError):
         return answer.error
-    raise answer.error
+    return unwrap(answer)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 HAND_BACK_SECONDS: Final = 5.0
 """How long ending an attempt may take once its code has been canceled."""
 UNAVAILABLE_PAUSE_SECONDS: Final = 0.5
-"""How soon a heartbeat that met an unavailable database is tried again."""
+"""How soon a heartbeat or a claim that met an unavailable database is tried again."""
 
 
 @final

@@ -33,7 +33,7 @@ from trioqueue.store.base import (
 )
 from trioqueue.store.drafts import make_draft
 from trioqueue.store.operations.cancel import cancel
-from trioqueue.store.operations.core import Failure
+from trioqueue.store.operations.core import unwrap
 from trioqueue.store.operations.post import MAX_BATCH, limit_issues, post
 from trioqueue.store.operations.read import get_message, peek
 from trioqueue.store.operations.rows import queue_named
@@ -120,11 +120,10 @@ class MessageMethods(StoreBase):
             found = await self._read(queue_named, check_queue_name(queue))
             raise ValidationError(_all_issues(draft, issues, found.options))
         (answer,) = await self._executor.batch(post, [draft])
-        if isinstance(answer, Failure):
-            raise answer.error
-        if answer.message is None:
-            raise _error_of(answer, draft)
-        return answer.message
+        result = unwrap(answer)
+        if result.message is None:
+            raise _error_of(result, draft)
+        return result.message
 
     async def post_many(
         self,
@@ -202,7 +201,7 @@ class MessageMethods(StoreBase):
         if mode is BulkMode.ALL_OR_NOTHING:
             return await self._write(_post_all, drafts)
         answers = await self._executor.batch(post, drafts)
-        results = [_result(answer) for answer in answers]
+        results = [unwrap(answer) for answer in answers]
         for result in results:
             if isinstance(result.error, NotFoundError):
                 raise result.error
@@ -329,7 +328,7 @@ def _all_issues(
 def _post_all(context: Context, drafts: Sequence[Draft]) -> Operation[list[PostResult]]:
     """Post every draft or, by raising, none."""
     answers = yield from post(context, drafts)
-    results = [_result(answer) for answer in answers]
+    results = [unwrap(answer) for answer in answers]
     refused = {i: r.error for i, r in enumerate(results) if r.error is not None}
     if refused:
         for error in refused.values():
@@ -343,12 +342,6 @@ def _post_all(context: Context, drafts: Sequence[Draft]) -> Operation[list[PostR
             }
         )
     return results
-
-
-def _result(answer: PostResult | Failure) -> PostResult:
-    if isinstance(answer, Failure):
-        raise answer.error
-    return answer
 
 
 def _error_of(answer: PostResult, draft: Draft) -> Exception:

@@ -14,7 +14,7 @@ from trioqueue.model.message import ExpiredMessage
 from trioqueue.model.spans import optional_instant
 from trioqueue.store.base import StoreBase, check_count, check_queue_name
 from trioqueue.store.operations import attempts, upkeep
-from trioqueue.store.operations.core import Failure
+from trioqueue.store.operations.core import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,12 +70,7 @@ class ServiceMethods(StoreBase):
             await trio.lowlevel.checkpoint()
             return 0
         answers = await self._executor.batch(attempts.expire, messages)
-        ended = 0
-        for answer in answers:
-            if isinstance(answer, Failure):
-                raise answer.error
-            ended += answer
-        return ended
+        return sum(unwrap(answer) for answer in answers)
 
     async def next_expiry(self) -> datetime | None:
         """Return the earliest deadline of any running message."""

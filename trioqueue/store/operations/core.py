@@ -117,10 +117,11 @@ class Failure:
         self.error = error
 
 
-BatchOperation: TypeAlias = Callable[
-    [Context, Sequence[ItemT]], Operation[list[T | Failure]]
-]
-SingleOperation: TypeAlias = Callable[[Context], Operation[T]]
+def unwrap(answer: T | Failure) -> T:
+    """Return the answer to an item, or raise what it failed with."""
+    if isinstance(answer, Failure):
+        raise answer.error
+    return answer
 
 
 def tickets(count: int) -> Operation[int]:

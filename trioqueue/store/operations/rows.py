@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from trioqueue.errors import QueueNotFoundError
 from trioqueue.model.lease_policy import LeasePolicy
@@ -185,9 +185,6 @@ class HeldRow(NamedTuple):
 
 
 AnyRow: TypeAlias = LiveRow | FinishedRow
-LIVE_STATE_VALUES: Final = frozenset(
-    {MessageState.INVISIBLE, MessageState.PENDING, MessageState.RUNNING}
-)
 
 
 @lru_cache(maxsize=1024)

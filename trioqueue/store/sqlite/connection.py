@@ -6,8 +6,8 @@ No error of the driver leaves this file untranslated.
 from __future__ import annotations
 
 import json
+import math
 import os
-import random
 import sqlite3
 import time
 import urllib.parse
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, final
 from trioqueue.errors import SchemaVersionError, StoreUnavailableError, TrioQueueError
 from trioqueue.store.operations.core import ExecuteMany, Fetch
 from trioqueue.store.sqlite import migrations
+from trioqueue.store.sqlite.patience import try_until
 from trioqueue.store.sqlite.statements import STATEMENTS
 
 if TYPE_CHECKING:
@@ -94,7 +95,6 @@ class Connection:
         self.path = path
         self.raw = raw
         self._cursor = raw.cursor()
-        self._cursor.row_factory = None
 
     @property
     def in_transaction(self) -> bool:
@@ -220,12 +220,11 @@ def open_connection(
             uri=not memory,
         )
         try:
-            waited = 0.0
-            while not _configure(raw, durability, reader=reader, memory=memory):
-                if waited > OPEN_PATIENCE_SECONDS:
-                    raise StoreUnavailableError(f"{path}: {_ADVICE['SQLITE_BUSY']}")  # noqa: TRY301  the driver's own
-                time.sleep(step := retry_pause(waited))
-                waited += step
+            # Even harmless pragmas read the file, which another opener may be changing.
+            _wait_out(
+                path,
+                lambda: _set_pragmas(raw, durability, reader=reader, memory=memory),
+            )
         except BaseException:
             raw.close()
             raise
@@ -260,18 +259,31 @@ def _check_file(path: str) -> None:
         raise StoreUnavailableError(f"{path}: {_ADVICE['SQLITE_READONLY']}")
 
 
-def _configure(
-    raw: sqlite3.Connection, durability: Durability, *, reader: bool, memory: bool
-) -> bool:
-    """Set what we need; False means that another process has the file for itself."""
-    try:
-        _set_pragmas(raw, durability, reader=reader, memory=memory)
-    except sqlite3.Error as error:
-        # Even harmless pragmas read the file, which another opener may be changing.
-        if is_busy(error):
-            return False
-        raise
-    return True
+def _wait_out(
+    path: str,
+    action: Callable[[], T],
+    pause: Callable[[float], None] = time.sleep,
+) -> T:
+    """Do something that fails as long as another process has the file for itself.
+
+    Raises:
+        StoreUnavailableError: That lasted too long.
+        sqlite3.Error: It failed in another way.
+    """
+    done: list[T] = []
+
+    def attempt() -> bool:
+        try:
+            done.append(action())
+        except sqlite3.Error as error:
+            if is_busy(error):
+                return False
+            raise
+        return True
+
+    if not try_until(attempt, patience=OPEN_PATIENCE_SECONDS, pause=pause):
+        raise StoreUnavailableError(f"{path}: {_ADVICE['SQLITE_BUSY']}")
+    return done[0]
 
 
 def _set_pragmas(
@@ -291,37 +303,14 @@ def _set_pragmas(
         raw.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
 
 
-def _enable_wal(connection: Connection, pause: Callable[[float], None]) -> None:
+def _enable_wal(raw: sqlite3.Connection) -> str:
     """Switch a file to a write-ahead log: readers and the writer do not wait then."""
-    mode, waited = "", 0.0
-    while not mode:
-        try:
-            # Asking first: changing the mode needs the file for itself.
-            (mode,) = connection.raw.execute("PRAGMA journal_mode").fetchone()
-            if mode != "wal":
-                switch = connection.raw.execute("PRAGMA journal_mode = WAL")
-                (mode,) = switch.fetchone()
-        except sqlite3.Error as error:
-            if not is_busy(error) or waited > OPEN_PATIENCE_SECONDS:
-                raise translate(error, connection.path) from error
-            mode = ""
-            pause(step := retry_pause(waited))
-            waited += step
-    if mode != "wal" and connection.path != MEMORY:
-        raise StoreUnavailableError(
-            f"{connection.path}: the file system does not support SQLite's write-ahead "
-            f"log (mode {mode}); keep the file on a local disk"
-        )
-
-
-def retry_pause(waited: float) -> float:
-    """Return how long to wait, in seconds, before asking for a busy lock again.
-
-    Short and jittered, so that processes share the lock fairly; a little longer once a
-    foreign process clearly keeps it.
-    """
-    spread = random.uniform(0.5, 1.5)
-    return spread * (0.001 if waited < 0.1 else 0.004)
+    # Asking first: changing the mode needs the file for itself.
+    mode: str
+    (mode,) = raw.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        (mode,) = raw.execute("PRAGMA journal_mode = WAL").fetchone()
+    return mode
 
 
 def prepare_database(
@@ -336,43 +325,40 @@ def prepare_database(
             is false.
         StoreUnavailableError: The database cannot be read or written.
     """
-    version = read_version(connection, pause)
-    migrations.check_version(version)
-    if version < migrations.SCHEMA_VERSION and not migrate:
-        raise SchemaVersionError(
-            f"{connection.path}: the schema is at version {version}, this trioqueue "
-            f"needs {migrations.SCHEMA_VERSION}; open the store with migrate=True",
-            found=version,
-            known=migrations.SCHEMA_VERSION,
-        )
-    # Only now: a database that is refused is left as it was.
-    _enable_wal(connection, pause)
-    if version == migrations.SCHEMA_VERSION:
-        return
-    waited = 0.0
-    while not connection.begin_write():
-        pause(step := retry_pause(waited))
-        waited += step
     try:
-        version = migrations.schema_version(connection.raw)
-        migrations.check_version(version)
-        if version < migrations.SCHEMA_VERSION:
-            migrations.apply(connection.raw)
-        connection.commit()
+        _prepare(connection, migrate=migrate, pause=pause)
     except sqlite3.Error as error:
         raise translate(error, connection.path) from error
     finally:
         connection.rollback()
 
 
-def read_version(connection: Connection, pause: Callable[[float], None]) -> int:
-    """Return the schema version, waiting while another process holds the file."""
-    waited = 0.0
-    while True:
-        try:
-            return migrations.schema_version(connection.raw)
-        except sqlite3.Error as error:
-            if not is_busy(error) or waited > OPEN_PATIENCE_SECONDS:
-                raise translate(error, connection.path) from error
-        pause(step := retry_pause(waited))
-        waited += step
+def _prepare(
+    connection: Connection, *, migrate: bool, pause: Callable[[float], None]
+) -> None:
+    path, raw = connection.path, connection.raw
+    version = _wait_out(path, lambda: migrations.schema_version(raw), pause)
+    migrations.check_version(version)
+    if version < migrations.SCHEMA_VERSION and not migrate:
+        raise SchemaVersionError(
+            f"{path}: the schema is at version {version}, this trioqueue "
+            f"needs {migrations.SCHEMA_VERSION}; open the store with migrate=True",
+            found=version,
+            known=migrations.SCHEMA_VERSION,
+        )
+    # Only now: a database that is refused is left as it was.
+    mode = _wait_out(path, lambda: _enable_wal(raw), pause)
+    if mode != "wal" and path != MEMORY:
+        raise StoreUnavailableError(
+            f"{path}: the file system does not support SQLite's write-ahead log "
+            f"(mode {mode}); keep the file on a local disk"
+        )
+    if version == migrations.SCHEMA_VERSION:
+        return
+    # A program may hold the lock for long; whoever opens the store may cancel the wait.
+    try_until(connection.begin_write, patience=math.inf, pause=pause)
+    version = migrations.schema_version(raw)
+    migrations.check_version(version)
+    if version < migrations.SCHEMA_VERSION:
+        migrations.apply(raw)
+    connection.commit()

@@ -7,7 +7,6 @@ gets its own outcome.  An operation that fails never fails its neighbours.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 import attrs
@@ -15,7 +14,7 @@ from outcome import Error, Outcome, Value
 
 from trioqueue.errors import StoreUnavailableError
 from trioqueue.store.operations.core import Context, Effects
-from trioqueue.store.sqlite.connection import retry_pause
+from trioqueue.store.sqlite.patience import try_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,16 +91,12 @@ def run_group(
     try:
         _run_units(connection, units, make_context, effects)
         connection.commit()
-    except _TransactionLostError as lost:
+    except (_TransactionLostError, StoreUnavailableError) as error:
+        # Lost on the way, or COMMIT failed: nothing of the group is stored.
         connection.rollback()
         if len(requests) == 1:
-            requests[0].outcome = Error(lost.cause)
-            return Effects()
-    except StoreUnavailableError as error:
-        # COMMIT failed: nothing of the group is stored.
-        connection.rollback()
-        if len(requests) == 1:
-            requests[0].outcome = Error(error)
+            cause = error.cause if isinstance(error, _TransactionLostError) else error
+            requests[0].outcome = Error(cause)
             return Effects()
     else:
         return effects
@@ -124,13 +119,9 @@ def _run_alone(
 
 def _begin(connection: Connection) -> None:
     """Take the write lock, which another process may have taken meanwhile."""
-    waited = 0.0
-    while not connection.begin_write():
-        if waited > PATIENCE_SECONDS:
-            message = f"{connection.path}: another process keeps the lock; try again"
-            raise StoreUnavailableError(message)
-        time.sleep(step := retry_pause(waited))
-        waited += step
+    if not try_until(connection.begin_write, patience=PATIENCE_SECONDS):
+        message = f"{connection.path}: another process keeps the lock; try again"
+        raise StoreUnavailableError(message)
 
 
 @final
@@ -157,7 +148,9 @@ def _run_units(
     for unit in units:
         if alone and len(unit.requests) == 1:
             # Nobody else is in the transaction, so it is itself the savepoint.
-            _run_only(connection, unit, make_context, effects)
+            error = _run_unit(connection, unit, make_context, effects)
+            if error is not None:
+                raise _TransactionLostError(error)
             continue
         error = _run_saved(connection, unit, make_context, effects)
         if error is None:
@@ -182,14 +175,6 @@ def _run_saved(
         _go_back(connection, error)
     connection.statement(_RELEASE)
     return error
-
-
-def _run_only(
-    connection: Connection, unit: _Unit, make_context: ContextMaker, effects: Effects
-) -> None:
-    error = _run_unit(connection, unit, make_context, effects)
-    if error is not None:
-        raise _TransactionLostError(error)
 
 
 def _go_back(connection: Connection, error: Exception) -> None:

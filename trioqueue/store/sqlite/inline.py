@@ -6,14 +6,13 @@ Under an autojump clock a thread looks like idleness, and time leaps while it wo
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 import trio
 
 from trioqueue.errors import StoreClosedError, StoreUnavailableError
-from trioqueue.store.sqlite.connection import retry_pause
 from trioqueue.store.sqlite.group import Request, run_group
+from trioqueue.store.sqlite.patience import try_until
 from trioqueue.store.sqlite.writer import WriterStatistics
 
 if TYPE_CHECKING:
@@ -84,22 +83,23 @@ class InlineExecutor:
         # The one place where cancellation may strike: nothing has begun.
         await trio.lowlevel.checkpoint()
         self._check_open()
-        waited = 0.0
-        while not self._connection.begin_write():
-            self._busy += 1
-            if waited > PATIENCE_SECONDS:
-                message = (
-                    f"{self._connection.path}: another process holds the write lock; "
-                    "a simulated run cannot wait for it"
-                )
-                raise StoreUnavailableError(message)
-            time.sleep(step := retry_pause(waited))  # noqa: ASYNC251  real, on purpose
-            waited += step
+        # Waiting blocks the loop, on purpose: this is real time, not the run's.
+        if not try_until(self._begin, patience=PATIENCE_SECONDS):
+            message = (
+                f"{self._connection.path}: another process holds the write lock; "
+                "a simulated run cannot wait for it"
+            )
+            raise StoreUnavailableError(message)
         effects = run_group(self._connection, [request], self._make_context)
         self._transactions += 1
         self._announce(effects)
         assert request.outcome is not None  # noqa: S101  run_group sets every outcome
         return request.outcome.unwrap()
+
+    def _begin(self) -> bool:
+        begun = self._connection.begin_write()
+        self._busy += not begun
+        return begun
 
     def _check_open(self) -> None:
         if self._closed:

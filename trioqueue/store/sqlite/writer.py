@@ -20,8 +20,8 @@ from outcome import Error
 
 from trioqueue.errors import StoreClosedError
 from trioqueue.store.operations.core import Effects
-from trioqueue.store.sqlite.connection import retry_pause
 from trioqueue.store.sqlite.group import Request, run_group
+from trioqueue.store.sqlite.patience import retry_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
