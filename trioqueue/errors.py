@@ -14,7 +14,7 @@ its attempt ends.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
 import attrs
 
@@ -29,7 +29,6 @@ class TrioQueueError(Exception):
     """Base of every error that trioqueue raises."""
 
 
-@final
 @attrs.frozen
 class Issue:
     """One thing wrong with a piece of input.
@@ -45,6 +44,28 @@ class Issue:
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
+
+
+@final
+@attrs.frozen
+class ValidationIssue(Issue):
+    """One thing to know about a schedule's rules.
+
+    Attributes:
+        severity: ``error`` (it is refused), ``warning`` (it runs, perhaps not as meant)
+            or ``info``.
+        rule_index: Which rule, counted from 0; -1 where it is about the whole.
+        suggestion: What to write instead.
+    """
+
+    severity: Literal["error", "warning", "info"] = "error"
+    rule_index: int = -1
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        where = f"rules[{self.rule_index}]." if self.rule_index >= 0 else ""
+        advice = f"; {self.suggestion}" if self.suggestion else ""
+        return f"{where}{self.field}: {self.message}{advice}"
 
 
 class ValidationError(TrioQueueError, ValueError):
@@ -110,7 +131,38 @@ class MessageNotFoundError(NotFoundError):
 
 
 class ScheduleNotFoundError(NotFoundError):
-    """There is no schedule of this id."""
+    """There is no schedule of this id.
+
+    Attributes:
+        schedule_id: The id asked for.
+    """
+
+    def __init__(self, schedule_id: str) -> None:
+        self.schedule_id = schedule_id
+        super().__init__(
+            f"schedule {schedule_id!r} does not exist; create it with create_schedule"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.schedule_id,)
+
+
+class BusinessCalendarNotFoundError(NotFoundError):
+    """There is no business calendar of this id.
+
+    Attributes:
+        calendar_id: The id asked for.
+    """
+
+    def __init__(self, calendar_id: str) -> None:
+        self.calendar_id = calendar_id
+        super().__init__(
+            f"business calendar {calendar_id!r} does not exist; "
+            "store it with put_business_calendar"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.calendar_id,)
 
 
 class SchemaNotFoundError(NotFoundError):
@@ -167,7 +219,24 @@ class QueueExistsError(ConflictError):
 
 
 class ScheduleExistsError(ConflictError):
-    """A schedule of this id exists with other settings."""
+    """A schedule of this id exists with other settings.
+
+    Attributes:
+        schedule_id: The id.
+        differences: The settings in which the two differ.
+    """
+
+    def __init__(self, schedule_id: str, differences: Sequence[str] = ()) -> None:
+        self.schedule_id = schedule_id
+        self.differences = tuple(differences)
+        which = f" (it differs in {', '.join(differences)})" if differences else ""
+        super().__init__(
+            f"schedule {schedule_id!r} exists with other settings{which}; "
+            "use update_schedule to change them, or another id"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.schedule_id, self.differences)
 
 
 class IllegalStateError(TrioQueueError):

@@ -1,0 +1,148 @@
+"""A calendar made ready to run: its rules as sources, its exceptions as instants.
+
+The same form serves execution, previews and exports.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import date, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Final, final
+
+from trioqueue.schedules.exceptions import Extra, Reschedule, Skip, show
+from trioqueue.schedules.reading import instant_of, wall_in
+from trioqueue.schedules.wall_clock import DAY, LAST_SECOND, LAST_WALL, show_wall
+from trioqueue.schedules.when import Occurrence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trioqueue.schedules.exceptions import CalendarException
+    from trioqueue.schedules.source import Run, Source
+    from trioqueue.schedules.wall_clock import Zone
+
+SECOND: Final = 1_000_000
+MAX_MOVED: Final = DAY
+
+
+@final
+class CompiledCalendar:
+    """The union of some sources, with exceptions.
+
+    Args:
+        zone: The calendar's zone.
+        sources: Its rules.
+        exceptions: Its exceptions; they have no problems.
+    """
+
+    def __init__(
+        self,
+        zone: Zone,
+        sources: Sequence[Source],
+        exceptions: Iterable[CalendarException] = (),
+    ) -> None:
+        self._zone = zone
+        self._sources = tuple(sources)
+        self._removed: set[int] = set()
+        self.skipped: list[Occurrence] = []
+        """The runs that exceptions leave out, for those who ask why."""
+        self.idle: list[CalendarException] = []
+        """Exceptions about days or moments without a run."""
+        extra: list[Extra] = []
+        added: list[Occurrence] = []
+        for exception in exceptions:
+            if isinstance(exception, Extra):
+                extra.append(exception)
+            else:
+                added += self._take_out(exception)
+        moved = {occurrence.nominal for occurrence in added}
+        for exception in extra:
+            added += self._more(exception, moved)
+        self._added = sorted(added)
+        self._instants = [occurrence.at for occurrence in self._added]
+
+    @property
+    def added(self) -> tuple[Occurrence, ...]:
+        """The runs that exceptions move or add, by time."""
+        return tuple(self._added)
+
+    def next_occurrence(self, after: int) -> Occurrence | None:
+        """Return the first occurrence strictly after an instant (in microseconds)."""
+        second = after // SECOND
+        run = self.next_ruled(second)
+        while run is not None and run.instant in self._removed:
+            run = self.next_ruled(run.instant)
+        added = None
+        place = bisect_right(self._instants, after)
+        if place < len(self._added):
+            added = self._added[place]
+        if run is None or run.instant > LAST_SECOND:
+            return added
+        at = run.instant * SECOND
+        if added is not None and added.at < at:
+            return added
+        note = None
+        if run.gap and run.wall is not None:
+            note = f"{show(show_wall(run.wall))} does not exist: the clocks go forward"
+        return Occurrence(at, at, note)
+
+    def next_ruled(self, after: int) -> Run | None:
+        """Return what the rules alone give next after an instant (in seconds)."""
+        best: Run | None = None
+        for source in self._sources:
+            run = source.next_run(after)
+            if run is not None and (best is None or run.instant < best.instant):
+                best = run
+        return best
+
+    def _runs_on(self, named: date) -> Iterator[Run]:
+        """Give the runs of a day on the wall, or at one moment."""
+        if isinstance(named, datetime):
+            instant = instant_of(named, self._zone)
+            run = self.next_ruled(instant - 1)
+            if run is not None and run.instant == instant:
+                yield run
+            return
+        day = named.toordinal()
+        begin = self._zone.to_instant(day * DAY).instant
+        end = self._zone.to_instant(min((day + 1) * DAY, LAST_WALL)).instant
+        cursor = begin - 1
+        # A day that a clock change skips whole has no runs of its own.
+        while (run := self.next_ruled(cursor)) is not None and run.instant < end:
+            yield run
+            cursor = run.instant
+
+    def _take_out(self, exception: Skip | Reschedule) -> Iterator[Occurrence]:
+        """Remove the runs that an exception is about; give those it moves."""
+        runs = list(islice(self._runs_on(exception.date), MAX_MOVED))
+        if not runs:
+            self.idle.append(exception)
+        for run in runs:
+            self._removed.add(run.instant)
+            if isinstance(exception, Skip):
+                at = run.instant * SECOND
+                self.skipped.append(Occurrence(at, at, "skipped by an exception"))
+                continue
+            to = exception.to
+            if isinstance(to, datetime):
+                target = instant_of(to, self._zone)
+            else:
+                clock = self._zone.to_wall(run.instant) % DAY
+                target = self._zone.to_instant(to.toordinal() * DAY + clock).instant
+            nominal = run.instant * SECOND
+            moved = show(show_wall(wall_in_zone(run.instant, self._zone)))
+            yield Occurrence(target * SECOND, nominal, f"rescheduled from {moved}")
+
+    def _more(self, exception: Extra, moved: set[int]) -> Iterator[Occurrence]:
+        for moment in exception.times:
+            wall = wall_in(datetime.combine(exception.date, moment), self._zone)
+            at = self._zone.to_instant(wall).instant * SECOND
+            # The run that was moved away keeps its name, the instant it had; a further
+            # run at that instant needs another.
+            yield Occurrence(at, at + (at in moved), "an extra run")
+
+
+def wall_in_zone(instant: int, zone: Zone) -> int:
+    """Return what the wall shows at an instant, as far as a datetime can show it."""
+    return min(max(zone.to_wall(instant), DAY), LAST_WALL)
