@@ -82,6 +82,7 @@ def test_a_week_without_business_days_is_refused() -> None:
         ("67", "weekend_days"),
         (True, "weekend_days"),
         ([6.0], "weekend_days"),
+        (6.5, "weekend_days"),
         ([[6]], "weekend_days"),
         ({}, None),
         (None, None),

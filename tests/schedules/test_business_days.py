@@ -154,6 +154,20 @@ def test_holidays_move_by_the_calendars_own_weekend(
     assert not gulf.is_business_day(date(2026, 1, 9))
 
 
+def test_days_counted_from_easter_may_lie_in_the_years_beside_it() -> None:
+    calendar = BusinessCalendar(
+        "x",
+        [
+            Holiday.easter(-366, "before", first_year=2025, last_year=2025),
+            Holiday.easter(366, "after", first_year=2025, last_year=2025),
+        ],
+    )
+    # Easter Sunday is 20 April 2025.
+    assert listed(calendar, 2024) == ["04-19 before"]
+    assert listed(calendar, 2025) == []
+    assert listed(calendar, 2026) == ["04-21 after"]
+
+
 def test_a_calendar_may_have_no_weekend() -> None:
     calendar = BusinessCalendar("shop", [Holiday.fixed(1, 1)], weekend_days=())
     days = days_between(date(2023, 1, 1), date(2023, 1, 8))

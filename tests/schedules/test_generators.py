@@ -95,6 +95,7 @@ def test_the_last_business_day_of_a_quarter_steps_over_good_friday() -> None:
         ("business_day_on_or_after", {"day": 15}, "01-17 02-15 03-15 04-18"),
         ("business_day_on_or_after", {"day": 31}, "01-31 03-31 05-31 08-01"),
         ("business_day_on_or_before", {"day": 15}, "01-14 02-15 03-15 04-14"),
+        ("business_day_on_or_before", {"day": 31}, "01-31 03-31 05-31 07-29"),
         ("business_day_on_or_before", {"day": 1}, "02-01 03-01 04-01 04-29"),
     ],
 )
@@ -205,6 +206,27 @@ def test_the_days_do_not_depend_on_where_one_begins(
         assert from_day(first) == [day for day in expected if day >= first]
 
 
+def test_days_of_neighbouring_periods_come_in_order_and_once() -> None:
+    def far(period: Period, calendar: BusinessCalendar) -> list[date]:
+        month = timedelta(days=31)
+        after = period.last_day + timedelta(days=1)
+        return [period.last_day + month, after - month, period.first_day - month]
+
+    found = Generator("far", "month", far).days_from(
+        date(2023, 3, 1).toordinal(), PLAIN, {}
+    )
+    shown = [date.fromordinal(day) for day in itertools.islice(found, 7)]
+    assert [f"{day:%m-%d}" for day in shown] == [
+        "03-01",  # from March and April
+        "03-03",  # from January, the last day it can reach
+        "03-31",  # from February, April and May
+        "05-01",
+        "05-31",
+        "07-01",
+        "07-31",
+    ]
+
+
 @pytest.mark.parametrize("kind", ["month", "quarter", "year"])
 @pytest.mark.parametrize("year", [1, 1900, 2026, 9900])
 def test_one_that_never_gives_a_day_ends(kind: Any, year: int) -> None:
@@ -217,7 +239,9 @@ def test_one_that_never_gives_a_day_ends(kind: Any, year: int) -> None:
     generator = Generator("never", kind, never)
     assert list(generator.days_from(date(year, 6, 1).toordinal(), PLAIN, {})) == []
     assert asked[0] == year
-    assert asked[-1] == min(max(year, 1970) + MAX_EMPTY_YEARS, 9999)
+    begin = year if year + MAX_EMPTY_YEARS >= 1970 else 1970
+    assert asked[-1] == min(begin + MAX_EMPTY_YEARS, 9999)
+    assert len(asked) <= 2 * (MAX_EMPTY_YEARS * 12 + 1)
 
 
 def test_one_whose_days_begin_late_is_found_from_the_first_year_on() -> None:

@@ -24,9 +24,9 @@ def test_a_rule_that_only_runs_in_gaps_which_are_skipped(freq: str) -> None:
         tz="America/New_York",
         gap="skip",
     )
-    began = time.perf_counter()
+    began = time.process_time()
     assert whole.next_after(at("2026-01-01")) is None
-    assert time.perf_counter() - began < QUICK_SECONDS
+    assert time.process_time() - began < QUICK_SECONDS
 
 
 def test_a_month_of_cancelled_days_under_a_rule_of_seconds() -> None:
@@ -35,10 +35,10 @@ def test_a_month_of_cancelled_days_under_a_rule_of_seconds() -> None:
         dtstart=BEGAN,
         exdates=[date(2026, 1, 1) + timedelta(n) for n in range(30)],
     )
-    began = time.perf_counter()
+    began = time.process_time()
     found = whole.next_after(datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC))
     assert found == datetime(2026, 1, 31, tzinfo=UTC)
-    assert time.perf_counter() - began < QUICK_SECONDS
+    assert time.process_time() - began < QUICK_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def test_a_rule_of_seconds_just_after_a_gap(zone: str, moment: str) -> None:
     after = whole.next_after(datetime(2011, 1, 1, tzinfo=UTC))
     assert after is not None
     start = at(moment, after.tzinfo)  # type: ignore[arg-type]  # it is a ZoneInfo
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(20):
         following = whole.next_after(start)
         assert following is not None
         assert following.timestamp() == start.timestamp() + 1
         start = following
-    assert time.perf_counter() - began < QUICK_SECONDS / 3
+    assert time.process_time() - began < QUICK_SECONDS / 3
 
 
 def test_every_second_of_every_day_by_its_parts() -> None:
@@ -72,9 +72,9 @@ def test_every_second_of_every_day_by_its_parts() -> None:
     )
     moment = datetime(2026, 1, 1, 23, 59, 0, tzinfo=UTC)
     whole.next_after(moment)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(200):
         following = whole.next_after(moment)
         assert following == moment + timedelta(seconds=1)
         moment = following
-    assert time.perf_counter() - began < QUICK_SECONDS / 5
+    assert time.process_time() - began < QUICK_SECONDS / 5

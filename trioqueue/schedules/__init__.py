@@ -6,7 +6,8 @@
   `monthly` and `raw_rules` hold the rules, `exceptions` the
   exceptions, and `compiled` makes them run
 - `recurrence`: RFC 5545 recurrences, from any moment on; `rrule` reads them
-- `business_days`, `generators`: business days, and days given by functions
+- `business_days`, `holidays`, `country_holidays`: which days are business days
+- `generators`, `builtin_generators`, `periods`: days given by registered functions
 - `wall_clock`: between what a clock on the wall shows and instants
 - `ics_reading`, `ics_writing`: iCalendar files
 """
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from trioqueue.schedules.exceptions import Extra as Extra
     from trioqueue.schedules.exceptions import Reschedule as Reschedule
     from trioqueue.schedules.exceptions import Skip as Skip
-    from trioqueue.schedules.generators import Period as Period
     from trioqueue.schedules.generators import register_generator as register_generator
     from trioqueue.schedules.holidays import Holiday as Holiday
     from trioqueue.schedules.monthly import Monthly as Monthly
+    from trioqueue.schedules.periods import Period as Period
     from trioqueue.schedules.raw_rules import Custom as Custom
     from trioqueue.schedules.raw_rules import Recurrence as Recurrence
     from trioqueue.schedules.rules import BusinessDays as BusinessDays
@@ -44,9 +45,10 @@ _HOMES: Final = {
     "trioqueue.schedules.calendar": ("Calendar",),
     "trioqueue.schedules.cron": ("Cron",),
     "trioqueue.schedules.exceptions": ("Extra", "Reschedule", "Skip"),
-    "trioqueue.schedules.generators": ("Period", "register_generator"),
+    "trioqueue.schedules.generators": ("register_generator",),
     "trioqueue.schedules.holidays": ("Holiday",),
     "trioqueue.schedules.monthly": ("Monthly",),
+    "trioqueue.schedules.periods": ("Period",),
     "trioqueue.schedules.raw_rules": ("Custom", "Recurrence"),
     "trioqueue.schedules.rules": (
         "BusinessDays",

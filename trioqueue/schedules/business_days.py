@@ -268,10 +268,7 @@ def _weekend_issues(weekend_days: object) -> Iterator[ValidationIssue]:
         )
 
 
-def _holiday_issues(holidays: object) -> Iterator[ValidationIssue]:
-    if not isinstance(holidays, tuple):
-        yield ValidationIssue("holidays", f"expected a list, got {holidays!r}")
-        return
+def _holiday_issues(holidays: tuple[object, ...]) -> Iterator[ValidationIssue]:
     if len(holidays) > MAX_HOLIDAYS:
         yield ValidationIssue("holidays", f"are more than {MAX_HOLIDAYS}")
     alike: dict[tuple[object, ...], list[tuple[int, Holiday]]] = {}

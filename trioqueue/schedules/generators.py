@@ -17,8 +17,7 @@ import attrs
 from trioqueue.errors import ValidationError, ValidationIssue
 from trioqueue.schedules.builtin_generators import REACH_DAYS, register_builtins
 from trioqueue.schedules.generator_parameters import Parameters
-from trioqueue.schedules.periods import PERIODS_A_YEAR, PeriodKind
-from trioqueue.schedules.periods import Period as Period  # noqa: PLC0414  its public home
+from trioqueue.schedules.periods import PERIODS_A_YEAR, Period, PeriodKind
 from trioqueue.schedules.reading import date_problem
 from trioqueue.schedules.wall_clock import LAST_ORDINAL
 from trioqueue.schedules.words import ordinal_word
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 MAX_EMPTY_YEARS: Final = 400
 """After as many years without a day there will be none: the calendar repeats itself."""
 MAX_DAYS_A_PERIOD: Final = 1_000
-_FIRST_COUNTED: Final = 1970
-"""A search may begin in the year 1, and nobody lists days of that time."""
+_MODERN: Final = dt.date(1970, 1, 1)
+"""A search may begin in the year 1, but lists of days are of our time."""
 
 
 DaysOf: TypeAlias = "Callable[..., Iterable[dt.date]]"
@@ -87,8 +86,8 @@ class Generator:
     ) -> Iterator[int]:
         """Give its days (ordinals) from a day on, ascending.
 
-        It ends after 400 years without a day (those before 1970 do not count), or with
-        the year 9999.
+        It ends with the year 9999, or after 400 years without a day; if they ended
+        before 1970, it goes on there.
 
         Raises:
             ValidationError: The function failed, or gave something else than dates in
@@ -107,9 +106,11 @@ class Generator:
             yield from settled
             waiting.difference_update(settled)
             found = self._days_in(period, calendar, parameters)
-            empty = 0 if found or period.year < _FIRST_COUNTED else empty + 1
+            empty = 0 if found else empty + 1
             waiting.update(day for day in found if day >= ordinal)
             period = period.next()
+            if empty > most and period is not None and period.year < _MODERN.year:
+                period, empty = Period(self.period, _MODERN.year), 0
         yield from sorted(waiting)
 
     def _days_in(

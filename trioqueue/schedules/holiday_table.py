@@ -112,8 +112,7 @@ class HolidayTable:
                 moved = self._nearest_weekday(day)
             else:
                 moved = self._next_monday(day)
-            if 1 <= moved <= LAST_ORDINAL:
-                settled.append((moved, name))
+            settled.append((moved, name))
         return tuple(settled), tuple(waiting)
 
     def _nearest_weekday(self, day: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple, Protocol, final
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, final
 
 import attrs
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from trioqueue.schedules.wall_clock import Zone
+
+
+_PATIENCE: Final = 1000
+"""So many gaps in a row are skipped: those of more than four centuries, after which
+the calendar repeats itself."""
 
 
 class Walls(Protocol):
@@ -113,7 +118,11 @@ class Source:
             floor = max(gap[0], floor - (gap[1] - gap[0]))
         best: Run | None = None
         jump: int | None = max(floor, FIRST_WALL)
+        patience = _PATIENCE + len(self.removed_days)
         while jump is not None and (best is None or jump < _latest(best)):
+            patience -= 1
+            if patience < 0:
+                return best
             best, jump = self._walk(jump, after, last, best)
             if best is not None and jump is not None:
                 jump = max(jump, present)
