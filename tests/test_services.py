@@ -144,7 +144,13 @@ async def test_statistics_say_what_a_service_has_done_and_what_comes_next(
         for delay in (10, 10, 50):
             await store.post(QUEUE, 1, delay_seconds=delay)
         await trio.sleep(20)
-        assert set(services.statistics()) == {"scheduler", "reclaim", "cleanup"}
+        assert set(services.statistics()) == {
+            "scheduler",
+            "reclaim",
+            "cron",
+            "calendar",
+            "cleanup",
+        }
         found = services.scheduler.statistics()
         assert found.running
         assert found.iterations == 2

@@ -8,6 +8,7 @@ Where things are, from the top down (imports point down this list, never up):
 - `services`: the background loops, and all of them in one nursery
 - `testing`: virtual time, fixtures
 - `store`: `open_store` and `Store`; operations without I/O, and SQLite round them
+- `schedules`: `Cron` and `Calendar`, when something runs, as pure values
 - `policies`: the rules, as pure functions
 - `model`, `clock`, `errors`: the nouns, the time, what goes wrong
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from trioqueue.clock import Clock as Clock
     from trioqueue.clock import TrioClock as TrioClock
     from trioqueue.clock import WallClock as WallClock
+    from trioqueue.errors import (
+        BusinessCalendarNotFoundError as BusinessCalendarNotFoundError,
+    )
     from trioqueue.errors import ConflictError as ConflictError
     from trioqueue.errors import Discard as Discard
     from trioqueue.errors import DuplicateMessageError as DuplicateMessageError
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from trioqueue.errors import StoreUnavailableError as StoreUnavailableError
     from trioqueue.errors import TrioQueueError as TrioQueueError
     from trioqueue.errors import ValidationError as ValidationError
+    from trioqueue.errors import ValidationIssue as ValidationIssue
     from trioqueue.model import AttemptRecord as AttemptRecord
     from trioqueue.model import BulkMode as BulkMode
     from trioqueue.model import DeadLetter as DeadLetter
@@ -59,6 +64,7 @@ if TYPE_CHECKING:
     from trioqueue.model import LeasePolicy as LeasePolicy
     from trioqueue.model import Message as Message
     from trioqueue.model import MessageState as MessageState
+    from trioqueue.model import Misfire as Misfire
     from trioqueue.model import NewMessage as NewMessage
     from trioqueue.model import PostOutcome as PostOutcome
     from trioqueue.model import PostResult as PostResult
@@ -68,6 +74,11 @@ if TYPE_CHECKING:
     from trioqueue.model import QueueType as QueueType
     from trioqueue.model import RetentionPolicy as RetentionPolicy
     from trioqueue.model import RetryPolicy as RetryPolicy
+    from trioqueue.model import Schedule as Schedule
+    from trioqueue.model import ScheduleRun as ScheduleRun
+    from trioqueue.model import ScheduleState as ScheduleState
+    from trioqueue.schedules.calendar import Calendar as Calendar
+    from trioqueue.schedules.cron import Cron as Cron
     from trioqueue.services import open_services as open_services
     from trioqueue.store import Store as Store
     from trioqueue.store import open_store as open_store
@@ -83,6 +94,7 @@ _HOMES: Final = {
         "WallClock",
     ),
     "trioqueue.errors": (
+        "BusinessCalendarNotFoundError",
         "ConflictError",
         "Discard",
         "DuplicateMessageError",
@@ -106,6 +118,7 @@ _HOMES: Final = {
         "StoreUnavailableError",
         "TrioQueueError",
         "ValidationError",
+        "ValidationIssue",
     ),
     "trioqueue.model": (
         "AttemptRecord",
@@ -119,6 +132,7 @@ _HOMES: Final = {
         "LeasePolicy",
         "Message",
         "MessageState",
+        "Misfire",
         "NewMessage",
         "PostOutcome",
         "PostResult",
@@ -128,7 +142,12 @@ _HOMES: Final = {
         "QueueType",
         "RetentionPolicy",
         "RetryPolicy",
+        "Schedule",
+        "ScheduleRun",
+        "ScheduleState",
     ),
+    "trioqueue.schedules.calendar": ("Calendar",),
+    "trioqueue.schedules.cron": ("Cron",),
     "trioqueue.services": ("open_services",),
     "trioqueue.store": (
         "Store",

@@ -34,11 +34,12 @@ from typing import (
 import trio
 
 from trioqueue._background import open_background
-from trioqueue.errors import Discard, TrioQueueError, ValidationError
-from trioqueue.model.message import Job
+from trioqueue.declared import DeclaredSchedules, TaskT
+from trioqueue.dispatch import Dispatcher
+from trioqueue.errors import TrioQueueError, ValidationError
 from trioqueue.model.options_codec import option_issues
 from trioqueue.model.queue import QueueOptions, RetentionPolicy
-from trioqueue.policies.retry import delay_seconds, draw_for
+from trioqueue.model.schedule import Misfire
 from trioqueue.services import open_services
 from trioqueue.store import open_store
 from trioqueue.store.base import check_queue_name
@@ -59,12 +60,17 @@ if TYPE_CHECKING:
         Callable,
         Iterable,
         Mapping,
+        Sequence,
     )
+    from datetime import datetime
 
     from trioqueue.handlers import Handler
     from trioqueue.model.lease_policy import LeasePolicy
+    from trioqueue.model.message import Job
     from trioqueue.model.retry_policy import RetryPolicy
+    from trioqueue.model.schedule import Schedule
     from trioqueue.model.spans import Seconds
+    from trioqueue.schedules.when import When
     from trioqueue.store import Store
 
 P = ParamSpec("P")
@@ -101,6 +107,7 @@ class App:
             if issues := option_issues(options):
                 raise ValidationError(issues)
         self._tasks: dict[str, Task[Any, Any]] = {}
+        self._schedules = DeclaredSchedules()
         self._limiter = trio.CapacityLimiter(threads)
         self._store: Store | None = None
 
@@ -192,6 +199,59 @@ class App:
 
         return register if function is None else register(function)
 
+    def schedule(
+        self,
+        when: When,
+        *,
+        id: str | None = None,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        misfire: Misfire = Misfire.coalesce(),
+        jitter_seconds: Seconds = 0,
+        max_messages: int | None = None,
+        start_at: datetime | None = None,
+        end_at: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Callable[[TaskT], TaskT]:
+        """Declare that a task runs on a schedule; write it above ``@app.task``.
+
+        Whenever the app opens, its store gets the schedules that it lacks, and those
+        that differ are updated.  None is deleted: another deployment may have declared
+        it.  What runs is a message like any other, posted by the services.
+
+        Args:
+            when: A `Cron` or a `Calendar`.
+            id: The schedule's id (default: the task's name).
+            args: What the task is called with.
+            kwargs: The same, by name.
+            misfire: What becomes of missed runs.
+            jitter_seconds: Spread the runs over so long.
+            max_messages: Run so often at most.
+            start_at: No run before this instant.
+            end_at: No run after it.
+            metadata: Kept with each message.
+
+        Raises:
+            ValidationError: A setting is wrong, or the id is taken.
+        """
+        return self._schedules.decorator(
+            when,
+            id=id,
+            args=args,
+            kwargs=kwargs,
+            misfire=misfire,
+            jitter_seconds=jitter_seconds,
+            max_messages=max_messages,
+            start_at=start_at,
+            end_at=end_at,
+            metadata=metadata,
+        )
+
+    @property
+    def schedules(self) -> Mapping[str, Schedule]:
+        """The schedules that it declares, by id."""
+        return {schedule.id: schedule for schedule in self._schedules}
+
     @property
     def tasks(self) -> Mapping[str, Task[Any, Any]]:
         """Its tasks by name."""
@@ -222,7 +282,7 @@ class App:
     def handlers(self) -> Mapping[str, Handler]:
         """Return a handler for each queue that has tasks; for `Worker`."""
         return {
-            queue: _Dispatcher(self, queue)
+            queue: Dispatcher(self, queue)
             for queue in sorted({task.queue for task in self._tasks.values()})
         }
 
@@ -230,7 +290,7 @@ class App:
     async def open(self, url: str, **options: Any) -> AsyncIterator[Store]:
         """Open the app's store for the length of an ``async with`` block.
 
-        Its queues exist afterwards.
+        Its queues and schedules exist afterwards.
 
         Args:
             url: The store's address.
@@ -253,10 +313,10 @@ class App:
             self._store = None
 
     async def declare(self) -> None:
-        """Create the app's queues, and update those whose options the app names."""
+        """Create the app's queues and schedules; update what the app says otherwise."""
         for name in self.queues:
             await self._declare_queue(name)
-        await trio.lowlevel.checkpoint()
+        await self._schedules.synchronize(self.store)
 
     async def _declare_queue(self, name: str) -> None:
         wanted = self._queues.get(name)
@@ -315,51 +375,6 @@ async def _stop_on_signal(
 
 async def _stop(worker: Worker, grace_seconds: Seconds) -> None:
     await worker.stop_gracefully(grace_seconds=grace_seconds)
-
-
-@final
-class _Dispatcher:
-    """The handler of one queue: finds the task that a message calls, and runs it."""
-
-    def __init__(self, app: App, queue: str) -> None:
-        self._app = app
-        self._queue = queue
-
-    async def __call__(self, job: Job) -> Any:
-        """Run the task that a job's payload names."""
-        task = self._task_of(job)
-        call = job.payload
-        return await task.run(job, call["args"], call["kwargs"])
-
-    def retry_seconds(self, job: Job) -> float | None:
-        """Return the wait by the task's own policy, if it has one."""
-        payload = job.payload
-        name = payload.get("task") if isinstance(payload, dict) else None
-        task = self._app.tasks.get(name) if isinstance(name, str) else None
-        if task is None or task.retry is None:
-            return None
-        draw = draw_for(job.message_id, job.attempt, self._app.store.salt)
-        return delay_seconds(task.retry, job.attempt, draw)
-
-    def _task_of(self, job: Job) -> Task[Any, Any]:
-        call = job.payload
-        if not (
-            isinstance(call, dict)
-            and isinstance(call.get("task"), str)
-            and isinstance(call.get("args"), list)
-            and isinstance(call.get("kwargs"), dict)
-        ):
-            message = "the payload is no call of a task; was it posted by hand?"
-            raise Discard(message)
-        task = self._app.tasks.get(call["task"])
-        if task is None:
-            # Not given up: a newer worker may know it, while a deployment rolls out.
-            message = f"this app has no task {call['task']!r}"
-            raise LookupError(message)
-        return task
-
-    def __repr__(self) -> str:
-        return f"<tasks of queue {self._queue}>"
 
 
 class _Decorator(Protocol):

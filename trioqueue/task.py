@@ -195,15 +195,13 @@ class Task(Generic[P, R]):
         self, options: TaskOptions, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> TaskHandle[R]:
         """Store a call of the task with options."""
-        problem = self._misfit(args, kwargs)
-        if problem is not None:
-            raise ValidationError.of("arguments", f"of task {self.name!r}: {problem}")
+        call = self.call_document(args, kwargs)
         own = self._settings
         store = self._app.store
         post = functools.partial(
             store.post,
             self.queue,
-            {"task": self.name, "args": list(args), "kwargs": dict(kwargs)},
+            call,
             message_id=options.message_id,
             priority=_first(options.priority, own.priority),
             delay_seconds=options.delay_seconds,
@@ -219,6 +217,28 @@ class Task(Generic[P, R]):
             pass
         await self._app.declare()
         return TaskHandle(store, await post())
+
+    def call_document(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the payload of a message that calls the task.
+
+        Raises:
+            ValidationError: The arguments do not fit.
+        """
+        problem = self._misfit(args, kwargs)
+        if problem is not None:
+            raise ValidationError.of("arguments", f"of task {self.name!r}: {problem}")
+        return {"task": self.name, "args": list(args), "kwargs": dict(kwargs)}
+
+    def message_settings(self) -> dict[str, Any]:
+        """Return how the task wants its messages to be, beside their content."""
+        own = self._settings
+        return {
+            "priority": own.priority,
+            "max_attempts": own.max_attempts,
+            "lease": own.lease,
+        }
 
     def _misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
         try:

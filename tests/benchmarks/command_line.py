@@ -17,6 +17,7 @@ from tests.benchmarks import (
     peers,
     profiling,
     scale,
+    schedule_rows,
     store_rows,
     worker_rows,
 )
@@ -29,6 +30,7 @@ GROUPS: Final[dict[str, Callable[[Bench], Iterator[Row]]]] = {
     "worker": worker_rows.rows,
     "latency": latency.rows,
     "scale": scale.rows,
+    "schedules": schedule_rows.rows,
     "other": other_rows.rows,
     "peers": peers.rows,
 }

@@ -8,9 +8,9 @@ from typing import Any, Final, Literal, final
 
 import attrs
 
-Unit = Literal["/s", "ms", "s", "MB", "%"]
+Unit = Literal["/s", "us", "ms", "s", "MB", "%"]
 
-_PLACES: Final[dict[Unit, int]] = {"/s": 0, "ms": 2, "s": 2, "MB": 1, "%": 2}
+_PLACES: Final[dict[Unit, int]] = {"/s": 0, "us": 1, "ms": 2, "s": 2, "MB": 1, "%": 2}
 
 
 @final

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Final
 
 import trio
@@ -58,6 +59,42 @@ async def serve(url: str) -> None:
             say("ready")
             await hear()
             await worker.stop_gracefully(grace_seconds=10)
+
+
+async def keep_time(url: str) -> None:
+    """Run the services until the input ends, saying what the schedules have posted."""
+    async with (
+        trioqueue.open_store(url) as store,
+        trioqueue.open_services(store) as services,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def report() -> None:
+            known = -1
+            while True:
+                done = services.calendar.statistics().processed
+                done += services.cron.statistics().processed
+                if done != known:
+                    known = done
+                    say(str(done))
+                await trio.sleep(0.01)
+
+        nursery.start_soon(report)
+        await hear()
+        nursery.cancel_scope.cancel()
+
+
+async def schedule_when_told(url: str, seconds: str) -> None:
+    """Create a schedule that runs once, so many seconds from now, when told to."""
+    async with trioqueue.open_store(url) as store:
+        say("ready")
+        await hear()
+        due = store.now() + timedelta(seconds=float(seconds))
+        rule = f"FREQ=SECONDLY;INTERVAL={10**8}"
+        dtstart = due.replace(tzinfo=None, microsecond=0)
+        calendar = trioqueue.Calendar.from_rrule(rule, dtstart=dtstart)
+        await store.create_schedule(trioqueue.Schedule("s", QUEUE, calendar))
+        say("created")
 
 
 async def hold(url: str) -> None:
@@ -127,6 +164,8 @@ async def post_when_told(url: str, queue: str, delay: str) -> None:
 PARTS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
     "work": work,
     "serve": serve,
+    "keep-time": keep_time,
+    "schedule-when-told": schedule_when_told,
     "hold": hold,
     "trade": trade,
     "post": post,

@@ -105,6 +105,31 @@ def fill(connection: Connection) -> None:
         "INSERT INTO tq_receipts VALUES (?, 0, 'complete', 0, 3, ?)",
         [(n, n) for n in range(3000)],
     )
+    raw.executemany(
+        "INSERT INTO tq_schedules (schedule_row, schedule_id, queue, kind, rule,"
+        " calendar_id, payload, content_type, misfire, jitter, state, next_at,"
+        " next_nominal, cursor, run_count, revision, version, created_at, updated_at)"
+        " VALUES (:n, 's' || :n, 'q1', :k, '{}', :c, x'', 'text/plain', '{}', 0, :s,"
+        " :n, :n, 0, 0, 1, 1, 0, 0)",
+        [
+            {
+                "n": n,
+                "k": ("cron", "calendar")[n % 2],
+                "c": f"c{n % 5}" if n % 2 else None,
+                "s": n % 4,
+            }
+            for n in range(3000)
+        ],
+    )
+    raw.executemany(
+        "INSERT INTO tq_schedule_runs VALUES (:n, :n % 100, 'm' || :n, :n, :n,"
+        " 'on_time', 0)",
+        [{"n": n} for n in range(10_000)],
+    )
+    raw.executemany(
+        "INSERT INTO tq_business_calendars VALUES (:n, '{}', 1, 0, 0)",
+        [{"n": f"c{n}"} for n in range(5)],
+    )
     raw.execute("COMMIT")
 
 
@@ -196,6 +221,37 @@ HOT = {
     "attempts_of": "SEARCH tq_attempts USING PRIMARY KEY (message_row=?)",
     "take_tickets": "SEARCH tq_counters USING INDEX sqlite_autoindex_tq_counters_1",
     "is_live": "SEARCH m USING INDEX tq_messages_ids",
+    "next_schedule": "SEARCH tq_schedules USING INDEX tq_schedules_due (kind=?)",
+    "due_schedules": (
+        "SEARCH tq_schedules USING INDEX tq_schedules_due (kind=? AND next_at<?)"
+    ),
+    "schedule_versions": "SEARCH tq_schedules USING INTEGER PRIMARY KEY (rowid=?)",
+    "advance_schedules": "SEARCH tq_schedules USING INTEGER PRIMARY KEY (rowid=?)",
+    "schedules_by_id": (
+        "SEARCH tq_schedules USING INDEX sqlite_autoindex_tq_schedules_1"
+    ),
+    "list_schedules": "SEARCH tq_schedules USING INDEX sqlite_autoindex_tq_schedules_1",
+    "queue_schedules": "SEARCH tq_schedules USING INDEX tq_schedules_queue (queue=?)",
+    "schedules_of_calendar": (
+        "SEARCH tq_schedules USING INDEX tq_schedules_calendar (calendar_id=?)"
+    ),
+    "known_runs": (
+        "SEARCH tq_schedule_runs USING INDEX tq_schedule_runs_ids (message_id=?)"
+    ),
+    "schedule_history": (
+        "SEARCH tq_schedule_runs USING INDEX tq_schedule_runs_order (schedule_row=?"
+    ),
+    "schedule_run_position": (
+        "SEARCH tq_schedule_runs USING INDEX tq_schedule_runs_ids "
+        "(message_id=? AND schedule_row=?)"
+    ),
+    "prune_schedule_runs": (
+        "SEARCH tq_schedule_runs USING INDEX tq_schedule_runs_order "
+        "(schedule_row=? AND run<?)"
+    ),
+    "delete_schedule_runs": (
+        "SEARCH tq_schedule_runs USING INDEX tq_schedule_runs_order (schedule_row=?)"
+    ),
 }
 
 

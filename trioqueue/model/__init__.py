@@ -2,7 +2,7 @@
 
 `spans` reads what callers write; `queue`, `lease_policy` and `retry_policy` hold
 what a queue is told to do (`options_codec` checks and stores it); `message` holds
-messages and jobs.
+messages and jobs, `schedule` schedules and their runs.
 """
 
 from trioqueue.model.lease_policy import LeasePolicy as LeasePolicy
@@ -25,3 +25,7 @@ from trioqueue.model.queue import QueueState as QueueState
 from trioqueue.model.queue import QueueType as QueueType
 from trioqueue.model.queue import RetentionPolicy as RetentionPolicy
 from trioqueue.model.retry_policy import RetryPolicy as RetryPolicy
+from trioqueue.model.schedule import Misfire as Misfire
+from trioqueue.model.schedule import Schedule as Schedule
+from trioqueue.model.schedule import ScheduleRun as ScheduleRun
+from trioqueue.model.schedule import ScheduleState as ScheduleState

@@ -118,6 +118,10 @@ class Calendar(When):
 
         return calendar_to_ics(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: what was given, without what was made of it."""
+        return {name: v for name, v in vars(self).items() if name != "compiled"}
+
     def next_occurrence(self, after: int) -> Occurrence | None:
         """Return the first occurrence strictly after an instant (in microseconds).
 

@@ -5,7 +5,9 @@
 
 from trioqueue.services.base import Service as Service
 from trioqueue.services.base import ServiceStatistics as ServiceStatistics
+from trioqueue.services.calendar import CalendarService as CalendarService
 from trioqueue.services.cleanup import CleanupService as CleanupService
+from trioqueue.services.cron import CronProcessorService as CronProcessorService
 from trioqueue.services.group import Services as Services
 from trioqueue.services.group import open_services as open_services
 from trioqueue.services.reclaim import ReclaimableBackend as ReclaimableBackend

@@ -9,7 +9,9 @@ import trio
 
 from trioqueue._background import open_background
 from trioqueue.services.base import DEFAULT_GRACE_SECONDS, Service, ServiceStatistics
+from trioqueue.services.calendar import CalendarService
 from trioqueue.services.cleanup import CleanupService
+from trioqueue.services.cron import CronProcessorService
 from trioqueue.services.reclaim import ReclaimService
 from trioqueue.services.scheduler import SchedulerService
 
@@ -27,17 +29,23 @@ class Services:
     Attributes:
         scheduler: Makes due messages ready.
         reclaim: Takes messages back from dead workers.
+        cron: Posts what is due on cron schedules.
+        calendar: Posts what is due on calendar schedules.
         cleanup: Deletes what retention has released.
     """
 
     def __init__(self, store: Store) -> None:
         self.scheduler = SchedulerService(store)
         self.reclaim = ReclaimService(store)
+        self.cron = CronProcessorService(store)
+        self.calendar = CalendarService(store)
         self.cleanup = CleanupService(store)
 
     def __iter__(self) -> Iterator[Service]:
         """Go through them in the order in which they start."""
-        return iter((self.reclaim, self.scheduler, self.cleanup))
+        return iter(
+            (self.reclaim, self.scheduler, self.cron, self.calendar, self.cleanup)
+        )
 
     def statistics(self) -> dict[str, ServiceStatistics]:
         """Return what each has done so far."""

@@ -80,7 +80,8 @@ class QueueMethods(StoreBase):
 
         Raises:
             QueueNotFoundError: There is no such queue.
-            IllegalStateError: It holds live messages or dead letters, and not `force`.
+            IllegalStateError: It holds live messages or dead letters, or schedules post
+                to it, and not `force`.
         """
         await self._write(queues.delete_queue, check_queue_name(name), force=force)
 

@@ -14,11 +14,13 @@ import trio
 from trioqueue._background import open_background
 from trioqueue.clock import choose_clock
 from trioqueue.errors import ValidationError
+from trioqueue.store.calendar_methods import CalendarMethods
 from trioqueue.store.dead_letter_methods import DeadLetterMethods
 from trioqueue.store.job_methods import JobMethods
 from trioqueue.store.message_methods import MessageMethods
 from trioqueue.store.operations.core import Context
 from trioqueue.store.queue_methods import QueueMethods
+from trioqueue.store.schedule_methods import ScheduleMethods
 from trioqueue.store.service_methods import ServiceMethods
 from trioqueue.store.sqlite.connection import (
     MEMORY,
@@ -44,7 +46,13 @@ _opened: Final[trio.lowlevel.RunVar[int]] = trio.lowlevel.RunVar("trioqueue_open
 
 @final
 class Store(
-    QueueMethods, MessageMethods, JobMethods, DeadLetterMethods, ServiceMethods
+    QueueMethods,
+    MessageMethods,
+    JobMethods,
+    DeadLetterMethods,
+    ScheduleMethods,
+    CalendarMethods,
+    ServiceMethods,
 ):
     """A durable queue in one database; made by `open_store`.
 

@@ -9,4 +9,7 @@ delays and retries passes in milliseconds and ends at exact instants.
 
 from trioqueue.testing.drain import drain as drain
 from trioqueue.testing.guard import autojump_guard as autojump_guard
+from trioqueue.testing.simulation import SimulatedRun as SimulatedRun
+from trioqueue.testing.simulation import Simulation as Simulation
+from trioqueue.testing.simulation import simulate as simulate
 from trioqueue.testing.virtual import virtual_store as virtual_store

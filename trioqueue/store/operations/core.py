@@ -52,6 +52,8 @@ Operation: TypeAlias = Generator[Query, Any, T]
 SCHEDULER: Final = "scheduler"
 RECLAIM: Final = "reclaim"
 CLEANUP: Final = "cleanup"
+CRON: Final = "cron"
+CALENDAR: Final = "calendar"
 
 
 @final

@@ -9,6 +9,7 @@ from trioqueue.model.options_codec import decode_options, encode_options
 from trioqueue.model.queue import dead_letter_name
 from trioqueue.store.operations.core import Execute, Fetch
 from trioqueue.store.operations.rows import QueueRow, queue_named, queues_by_name
+from trioqueue.store.operations.schedules import check_queue_unused
 
 if TYPE_CHECKING:
     from trioqueue.model.queue import Queue, QueueOptions
@@ -84,9 +85,11 @@ def delete_queue(context: Context, name: str, *, force: bool) -> Operation[None]
 
     Raises:
         QueueNotFoundError: There is no such queue.
-        IllegalStateError: Messages are live or dead letters are kept, and not `force`.
+        IllegalStateError: Messages are live, dead letters are kept or schedules post to
+            it, and not `force`.
     """
     queue = yield from queue_named(name)
+    yield from check_queue_unused(name, force=force)
     parameters = {"queue_id": queue.queue_id}
     ((live, dead),) = yield Fetch("queue_contents", parameters)
     if not force and (live or dead):

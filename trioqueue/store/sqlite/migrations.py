@@ -140,14 +140,91 @@ _TABLES: Final = (
     """,
 )
 
+_SCHEDULES: Final = (
+    """
+    CREATE TABLE tq_schedules (
+        schedule_row INTEGER PRIMARY KEY AUTOINCREMENT,
+        schedule_id TEXT NOT NULL UNIQUE,
+        queue TEXT NOT NULL,             -- its name: the queue may come and go
+        kind TEXT NOT NULL,              -- cron or calendar
+        rule TEXT NOT NULL,              -- JSON: when it runs
+        calendar_id TEXT,                -- the stored business calendar it uses
+        payload BLOB NOT NULL,
+        content_type TEXT NOT NULL,
+        metadata TEXT,                   -- JSON
+        priority INTEGER,
+        max_attempts INTEGER,
+        lease TEXT,                      -- JSON
+        misfire TEXT NOT NULL,           -- JSON
+        jitter INTEGER NOT NULL,         -- microseconds
+        max_messages INTEGER,
+        start_at INTEGER,
+        end_at INTEGER,
+        state INTEGER NOT NULL,  -- SCHEDULED 0, PAUSED 1, COMPLETED 2, ERRORED 3
+        reason TEXT,
+        next_at INTEGER,                 -- when it runs next ...
+        next_nominal INTEGER,            -- ... and the instant that names that run
+        cursor INTEGER NOT NULL,         -- up to here every run is dealt with
+        last_at INTEGER,
+        run_count INTEGER NOT NULL,
+        revision INTEGER NOT NULL,       -- counts updates, for people
+        version INTEGER NOT NULL,        -- counts changes, for compare-and-set
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE INDEX tq_schedules_due ON tq_schedules (kind, next_at)
+    WHERE state = 0
+    """,
+    "CREATE INDEX tq_schedules_queue ON tq_schedules (queue, schedule_id)",
+    """
+    CREATE INDEX tq_schedules_calendar ON tq_schedules (calendar_id, schedule_id)
+    WHERE calendar_id IS NOT NULL
+    """,
+    # What ran; a run's message may be gone for long.
+    """
+    CREATE TABLE tq_schedule_runs (
+        run INTEGER PRIMARY KEY AUTOINCREMENT,
+        schedule_row INTEGER NOT NULL,
+        message_id TEXT NOT NULL,        -- names the occurrence
+        occurrence INTEGER NOT NULL,
+        posted_at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        merged INTEGER NOT NULL
+    ) STRICT
+    """,
+    # No occurrence of a schedule runs twice.
+    """
+    CREATE UNIQUE INDEX tq_schedule_runs_ids
+    ON tq_schedule_runs (message_id, schedule_row)
+    """,
+    "CREATE INDEX tq_schedule_runs_order ON tq_schedule_runs (schedule_row, run)",
+    """
+    CREATE TABLE tq_business_calendars (
+        calendar_id TEXT PRIMARY KEY,
+        document TEXT NOT NULL,          -- JSON
+        revision INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+    ) STRICT
+    """,
+)
+
 
 def _create_tables(database: Any) -> None:
     for statement in _TABLES:
         database.execute(statement)
 
 
+def _create_schedules(database: Any) -> None:
+    for statement in _SCHEDULES:
+        database.execute(statement)
+
+
 STEPS: Final[tuple[tuple[str, Callable[[Any], None]], ...]] = (
     ("0001_tables", _create_tables),
+    ("0002_schedules", _create_schedules),
 )
 """Every step, in order.  The schema version is how many there are."""
 

@@ -13,6 +13,7 @@ from typing import Final
 from trioqueue.store.operations.claim import ReadyRow
 from trioqueue.store.operations.rows import HeldRow, LiveRow
 from trioqueue.store.sqlite.history_statements import HISTORY_STATEMENTS
+from trioqueue.store.sqlite.schedule_statements import SCHEDULE_STATEMENTS
 
 _QUEUE: Final = (
     "queue_id, name, options, created_at, updated_at, paused_at, pause_reason"
@@ -221,4 +222,5 @@ STATEMENTS: Final[dict[str, str]] = {
     **QUEUE_STATEMENTS,
     **MESSAGE_STATEMENTS,
     **HISTORY_STATEMENTS,
+    **SCHEDULE_STATEMENTS,
 }

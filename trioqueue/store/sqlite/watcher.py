@@ -9,13 +9,21 @@ nobody takes the write lock in vain.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, final
 
 import trio
 
 from trioqueue.errors import StoreUnavailableError
 from trioqueue.store.operations.attempts import next_expiry
-from trioqueue.store.operations.core import CLEANUP, RECLAIM, SCHEDULER
+from trioqueue.store.operations.core import (
+    CALENDAR,
+    CLEANUP,
+    CRON,
+    RECLAIM,
+    SCHEDULER,
+)
+from trioqueue.store.operations.schedule_fire import next_schedule
 from trioqueue.store.operations.upkeep import next_due, next_release
 from trioqueue.store.operations.watch import is_live, queues_with_ready
 
@@ -37,6 +45,8 @@ _NEXT: Final[dict[str, Callable[[], Operation[int | None]]]] = {
     SCHEDULER: next_due,
     RECLAIM: next_expiry,
     CLEANUP: next_release,
+    CRON: partial(next_schedule, CRON),
+    CALENDAR: partial(next_schedule, CALENDAR),
 }
 
 
