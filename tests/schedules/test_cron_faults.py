@@ -1,13 +1,10 @@
-"""What croniter gets wrong by itself, one test for each: none of it comes through."""
+"""What croniter 6.2 and 7.0 get wrong by themselves: none of it comes through."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
-from croniter import CroniterError, croniter
 
-from tests.schedules.shown import at, runs
+from tests.schedules.shown import runs
 from trioqueue import ValidationError
 from trioqueue.schedules import Cron
 
@@ -18,9 +15,6 @@ def test_a_fixed_job_in_the_repeated_hour_does_not_run_twice() -> None:
         "2024-11-03 01:30-04:00",
         "2024-11-04 01:30-05:00",
     ]
-    alone = croniter("30 1 * * *", at("2024-11-03 00:00"), datetime)
-    shown = [alone.get_next().astimezone(UTC) for _ in range(2)]
-    assert (shown[1] - shown[0]).total_seconds() == 3600
 
 
 @pytest.mark.parametrize(
@@ -35,8 +29,6 @@ def test_a_step_of_a_star_is_still_a_star_in_day_fields(
 ) -> None:
     shown = runs(Cron(expression), "2025-01-01 00:00", 3)
     assert [each[5:10] for each in shown] == expected
-    alone = croniter(expression, datetime(2025, 1, 1), datetime)
-    assert alone.get_next().strftime("%m-%d") != expected[0]
 
 
 @pytest.mark.parametrize(
@@ -44,22 +36,16 @@ def test_a_step_of_a_star_is_still_a_star_in_day_fields(
 )
 def test_last_days_are_read(expression: str, day: str) -> None:
     assert runs(Cron(expression), "2025-05-20 00:00", 1) == [f"{day} 00:00+00:00"]
-    with pytest.raises(CroniterError):
-        croniter(expression)
 
 
 def test_a_day_of_the_month_or_a_weekday_by_its_place_is_enough() -> None:
     shown = runs(Cron("0 0 3 * 1#2"), "2025-01-01 00:00", 3)
     assert [each[5:10] for each in shown] == ["01-03", "01-13", "02-03"]
-    alone = croniter("0 0 3 * 1#2", datetime(2025, 1, 1), datetime)
-    assert alone.get_next().strftime("%m-%d") != "01-03"
 
 
 @pytest.mark.parametrize("expression", ["0 0 * * 1,3#2", "0 0 15,LW * *"])
 def test_forms_may_be_mixed_in_one_field(expression: str) -> None:
     assert len(runs(Cron(expression), "2025-01-01 00:00", 3)) == 3
-    with pytest.raises(CroniterError):
-        croniter(expression)
 
 
 def test_with_seconds_a_job_in_a_gap_runs_at_its_end_once() -> None:
@@ -72,7 +58,6 @@ def test_with_seconds_a_job_in_a_gap_runs_at_its_end_once() -> None:
 
 @pytest.mark.parametrize("expression", ["5-1 * * * *", "R * * * *", "0 0 31 2 *"])
 def test_what_it_takes_though_it_makes_no_sense_is_refused(expression: str) -> None:
-    assert croniter.is_valid(expression)
     with pytest.raises(ValidationError):
         Cron(expression)
 
@@ -87,8 +72,6 @@ def test_a_start_at_the_end_of_the_field_is_that_value_alone() -> None:
 def test_a_range_of_one_is_not_the_whole_round() -> None:
     shown = runs(Cron("0 12-12 * * *"), "2025-01-01 00:00", 2)
     assert [each[5:16] for each in shown] == ["01-01 12:00", "01-02 12:00"]
-    alone = croniter("0 12-12 * * *", datetime(2025, 1, 1), datetime)
-    assert alone.get_next().hour == 1
 
 
 def test_half_an_hour_on_lord_howe_is_not_an_hour() -> None:

@@ -28,6 +28,10 @@ COMMANDS: Final = {
     "dlq": LazyCommand(
         "trioqueue.cli.dlq:dlq", "List, requeue and purge dead letters."
     ),
+    "schedule": LazyCommand(
+        "trioqueue.cli.schedule:schedule",
+        "Create, look at, pause and trigger schedules.",
+    ),
 }
 """Every subcommand; one whose module is not there does not exist."""
 
@@ -78,6 +82,7 @@ Examples:
   trioqueue worker jobs:app --concurrency 20
   trioqueue -o json queue show emails
   trioqueue dlq requeue emails --all --spread 10m
+  trioqueue schedule create nightly emails --cron '30 2 * * *' --tz Europe/Paris
 
 Data goes to standard output, everything else to standard error.
 """
