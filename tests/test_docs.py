@@ -61,7 +61,9 @@ def shell(tmp_path: Path) -> Mapping[str, str]:
         name: value
         for name, value in os.environ.items()
         # PYTHONSAFEPATH: a reader's programs find one another in their directory.
-        if not name.startswith(("TRIOQUEUE_", "PYTEST_")) and name != "PYTHONSAFEPATH"
+        # COLUMNS: the pages show output as it is without a terminal's width.
+        if not name.startswith(("TRIOQUEUE_", "PYTEST_"))
+        and name not in ("PYTHONSAFEPATH", "COLUMNS")
     }
     environment["PATH"] = f"{commands}{os.pathsep}{os.environ['PATH']}"
     environment["TRIOQUEUE_OUTPUT"] = "table"  # as at a terminal
@@ -143,28 +145,36 @@ def same(shown: str, printed: str) -> None:
     )
 
 
-TUTORIAL = (
-    "orders_make",
-    "orders_killed",
-    "orders_again",
-    "orders_attempts",
-    "orders_broken",
-    "orders_dead",
-    "orders_requeue",
-    "orders_test",
+TUTORIALS = (
+    (
+        "orders_make",
+        "orders_killed",
+        "orders_again",
+        "orders_attempts",
+        "orders_broken",
+        "orders_dead",
+        "orders_requeue",
+        "orders_test",
+    ),
+    ("reports_declare", "reports_now", "reports_simulate", "reports_test"),
 )
 
 
-def test_the_tutorial(place: Path, shell: Mapping[str, str]) -> None:
-    for step in TUTORIAL:
-        variables = {**shell, "TRIOQUEUE_DB": "sqlite:///orders.db"}
-        replay(f"{step}.console", place, variables)
+@pytest.mark.parametrize("tutorial", TUTORIALS, ids=["orders", "reports"])
+def test_the_tutorial(
+    tutorial: tuple[str, ...], place: Path, shell: Mapping[str, str]
+) -> None:
+    database = f"sqlite:///{tutorial[0].partition('_')[0]}.db"
+    for step in tutorial:
+        replay(f"{step}.console", place, {**shell, "TRIOQUEUE_DB": database})
 
 
 @pytest.mark.parametrize(
     "session",
     sorted(
-        path.name for path in EXAMPLES.glob("*.console") if path.stem not in TUTORIAL
+        path.name
+        for path in EXAMPLES.glob("*.console")
+        if not any(path.stem in tutorial for tutorial in TUTORIALS)
     ),
 )
 def test_session(session: str, place: Path, shell: Mapping[str, str]) -> None:

@@ -27,8 +27,7 @@ app = trioqueue.App()
 @app.schedule(month_end)
 @app.task(queue="reports")
 async def report(job: trioqueue.Job) -> None:
-    occurrence = job.message.metadata.get("trioqueue.occurrence", "now, by hand")
-    print(f"the report for {occurrence}", flush=True)
+    print("the report for", job.message.metadata["trioqueue.occurrence"], flush=True)
 
 
 if __name__ == "__main__":

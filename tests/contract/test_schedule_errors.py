@@ -140,7 +140,7 @@ async def test_a_kind_of_a_newer_version_is_left_alone(world: World) -> None:
     state = await world.store.get_schedule("s")
     assert state.state is ScheduleState.SCHEDULED
     assert state.when.kind == "solar"
-    assert "unknown kind of schedule 'solar'" in state.when.describe()
+    assert "there is no kind of schedule 'solar'" in state.when.describe()
     assert state.when.to_document() == {"unreadable": "{}"}
     with pytest.raises(ValidationError, match="cannot be read"):
         await world.store.update_schedule(state)

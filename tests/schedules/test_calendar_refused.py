@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime
 
 import pytest
@@ -92,20 +93,51 @@ def test_what_is_wrong_with_a_rule_is_named(rule: Rule, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (
+            Recurrence("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", datetime(2025, 1, 1)),
+            "every year, in February, on the 30th day of the month, at 00:00",
+        ),
+        (Monthly(31, months=[2, 4]), "the 31st of February and April"),
+        (
+            Recurrence("FREQ=DAILY;UNTIL=20241231", datetime(2025, 1, 1)),
+            "every day, at 00:00, until 2024-12-31",
+        ),
+    ],
+    ids=["February", "April", "before it began"],
+)
+def test_a_rule_that_never_runs_is_an_error(rule: Rule, words: str) -> None:
+    # Also where another one runs.
+    assert errors(Calendar([Daily(), rule])) == [
+        f"rules[1].rule: {words!r} never runs; look at its dates"
+    ]
+    assert Calendar([rule]).next_after(at("2020-01-01")) is None
+
+
+@pytest.mark.parametrize(
     "rule",
     [
-        Recurrence("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", datetime(2025, 1, 1)),
-        Monthly(31, months=[2, 4]),
         Monthly(weekday=1, nth=5, valid_from="2025-02-01", valid_until="2025-02-28"),
         Recurrence("FREQ=DAILY;COUNT=1", datetime(2025, 1, 1), (), [date(2025, 1, 1)]),
     ],
-    ids=str,
+    ids=["its window", "its exception"],
 )
-def test_rules_that_never_run_are_an_error(rule: Rule) -> None:
+def test_rules_of_which_nothing_is_left_are_an_error(rule: Rule) -> None:
     assert errors(Calendar([rule])) == [
-        "rules: these rules never run; look at their dates and limits"
+        "rules: never run: what their limits and exceptions leave is nothing; look at "
+        "their dates"
     ]
     assert Calendar([rule]).next_after(at("2020-01-01")) is None
+
+
+def test_a_rule_that_is_over_costs_the_others_nothing() -> None:
+    never = "FREQ=SECONDLY;BYYEARDAY=366;BYMONTH=1"
+    both = Calendar([Daily(), Recurrence(never, datetime(2020, 1, 1))])
+    moment = at("2025-01-01")
+    began = time.process_time()
+    assert len(both.preview(2000, moment)) == 2000
+    assert time.process_time() - began < 3
 
 
 def test_everything_wrong_is_named_at_once() -> None:

@@ -300,7 +300,7 @@ def test_a_damaged_document_is_refused(document: dict[str, object]) -> None:
             calendar(Weekly([1], 2, "2025-01-06"), business_calendar=US),
             (
                 "Monday of every 2 weeks, counted from the week of 2025-01-06 at "
-                "00:00, America/New_York time and business days of us"
+                "00:00, America/New_York time, business days of us"
             ),
         ),
         (

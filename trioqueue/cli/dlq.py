@@ -160,7 +160,7 @@ def _confirm(name: str, count: int) -> None:
     if not at_terminal():
         raise Failure(f"this would {question}; say --yes to do it", USAGE)
     try:
-        agreed = click.confirm(f"{question.capitalize()}?", err=True)
+        agreed = click.confirm(f"{question[:1].upper() + question[1:]}?", err=True)
     except click.Abort:
         say("")  # the question's line has not ended
         raise

@@ -26,7 +26,7 @@ EXIT_CODES: Final = {
     OK: "success",
     FAILED: "failed",
     USAGE: "wrong usage, or input that is not valid",
-    NOT_FOUND: "no such queue, message or dead letter",
+    NOT_FOUND: "no such queue, message, dead letter, schedule or calendar",
     CONFLICT: "the name is taken, or the state does not allow it",
     UNAVAILABLE: "the database is not there or cannot do the work now",
     SCHEMA_VERSION: "the database was made by another version of trioqueue",

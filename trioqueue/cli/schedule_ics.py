@@ -18,8 +18,9 @@ from trioqueue.cli.schedule_settings import Settings, settings_options
 from trioqueue.cli.session import Session, common_options, with_session
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from trioqueue.cli.documents import Document
-    from trioqueue.model.schedule import Schedule
     from trioqueue.schedules.when import When
     from trioqueue.store import Store
 
@@ -156,23 +157,21 @@ def export_ics(session: Session, /, *, schedule_id: str, file: str | None) -> No
     """
     from trioqueue.schedules.calendar import Calendar
 
-    async def work(store: Store) -> Schedule | Calendar:
-        schedule = await store.get_schedule(schedule_id)
-        when = schedule.when
-        if not isinstance(when, Calendar):
-            return schedule
+    async def work(store: Store) -> tuple[When, datetime]:
+        when = (await store.get_schedule(schedule_id)).when
         if (named := when.business_calendar_id) is not None:
-            return when.resolve(await store.get_business_calendar(named))
-        return when
+            when = when.resolve(await store.get_business_calendar(named))
+        return when, store.now()
 
-    found = session.run(work)
+    found, now = session.run(work)
     if not isinstance(found, Calendar):
         raise Failure(
             f"schedule {schedule_id!r} is a cron expression, which iCalendar cannot "
             f"say; see its runs with: trioqueue schedule preview {schedule_id}",
             USAGE,
         )
-    data = found.to_ics().encode()
+    # What is written out as dates begins today, or it would be long past.
+    data = found.to_ics(summary=schedule_id, after=now).encode()
     if file is None:
         # Bytes, because the ends of lines belong to the format.
         click.echo(data, nl=False)

@@ -26,7 +26,7 @@ from trioqueue.schedules.rule import EPOCH_ANCHOR, Rule, Setting
 from trioqueue.schedules.rules import BusinessDays, Daily, Weekly, Yearly
 from trioqueue.schedules.wall_clock import DAY, find_zone, zone_of
 from trioqueue.schedules.when import Occurrence, When
-from trioqueue.schedules.words import listed, times_words
+from trioqueue.schedules.words import times_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,15 +108,27 @@ class Calendar(When):
 
         return calendar_from_ics(text, uid)
 
-    def to_ics(self) -> str:
+    def to_ics(
+        self,
+        *,
+        uid: str | None = None,
+        summary: str | None = None,
+        after: datetime | None = None,
+    ) -> str:
         """Return it as an iCalendar file, from which `from_ics` makes an equal one.
 
+        Args:
+            uid: The event's UID (default: one that follows from the rules).
+            summary: Its title (default: the description).
+            after: Runs that iCalendar has no rule for, such as business days with
+                holidays, are written out from this instant on, 500 of them.
+
         Raises:
-            ValidationError: The calendar has errors.
+            ValidationError: The calendar has errors, or is too large for a file.
         """
         from trioqueue.schedules.ics_writing import calendar_to_ics
 
-        return calendar_to_ics(self)
+        return calendar_to_ics(self, uid, summary, after=after)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: what was given, without what was made of it."""
@@ -194,13 +206,26 @@ class Calendar(When):
             return issues
         if self.business_calendar_id is not None:
             return issues
+        setting = self.setting()
+        never = [
+            ValidationIssue(
+                "rule",
+                f"{rule.words()!r} never runs",
+                rule_index=index,
+                suggestion="look at its dates",
+            )
+            for index, rule in enumerate(self.rules)
+            if not rule.runs_at_all(setting)
+        ]
+        if never:
+            return [*issues, *never]
         compiled = self.compiled
         if compiled.next_occurrence(FIRST_INSTANT) is None:
             issues.append(
                 ValidationIssue(
                     "rules",
-                    "these rules never run",
-                    suggestion="look at their dates and limits",
+                    "never run: what their limits and exceptions leave is nothing",
+                    suggestion="look at their dates",
                 )
             )
         issues += (
@@ -232,7 +257,7 @@ class Calendar(When):
             extras.append(f"business days of {self.business_calendar.id}")
         elif self.business_calendar is not None:
             extras.append(f"business days of {self.business_calendar}")
-        return f"{text}, {listed(extras)}"
+        return ", ".join([text, *extras])
 
     def _describe_rule(self, rule: Rule) -> str:
         text = rule.words()
@@ -271,10 +296,13 @@ class Calendar(When):
         """
         try:
             return cls._of_document(document)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ValidationError):
-                raise
-            raise ValidationError.of("calendar", f"cannot be read: {error!r}") from None
+        except ValidationError:
+            raise
+        except KeyError as error:
+            message = f"cannot be read: {error} is missing, or unknown"
+        except (AttributeError, TypeError, ValueError) as error:
+            message = f"cannot be read: {error}"
+        raise ValidationError.of("calendar", message)
 
     @classmethod
     def _of_document(cls, document: Mapping[str, Any]) -> Calendar:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trioqueue.errors import ValidationError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,8 +18,8 @@ def when_of(kind: str, document: Mapping[str, Any]) -> When:
     Each kind is imported when it is first met: croniter alone costs 30 ms.
 
     Raises:
-        ValueError: There is no such kind; a newer trioqueue may know it.
-        ValidationError: The document is damaged.
+        ValidationError: There is no such kind, or the document is damaged; a newer
+            trioqueue may know better.
     """
     if kind == "cron":
         from trioqueue.schedules.cron import Cron
@@ -27,5 +29,4 @@ def when_of(kind: str, document: Mapping[str, Any]) -> When:
         from trioqueue.schedules.calendar import Calendar
 
         return Calendar.from_document(document)
-    message = f"unknown kind of schedule {kind!r}"
-    raise ValueError(message)
+    raise ValidationError.of("kind", f"there is no kind of schedule {kind!r}")

@@ -5,6 +5,7 @@ The same form serves execution, previews and exports.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from datetime import date, datetime
 from itertools import islice
@@ -44,6 +45,7 @@ class CompiledCalendar:
     ) -> None:
         self._zone = zone
         self._sources = tuple(sources)
+        self._over = [math.inf] * len(self._sources)
         self._removed: set[int] = set()
         self.skipped: list[Occurrence] = []
         """The runs that exceptions leave out, for those who ask why."""
@@ -90,9 +92,14 @@ class CompiledCalendar:
     def next_ruled(self, after: int) -> Run | None:
         """Return what the rules alone give next after an instant (in seconds)."""
         best: Run | None = None
-        for source in self._sources:
+        for place, source in enumerate(self._sources):
+            if after >= self._over[place]:
+                continue
             run = source.next_run(after)
-            if run is not None and (best is None or run.instant < best.instant):
+            if run is None:
+                # To find that out may take a search through 400 years.
+                self._over[place] = after
+            elif best is None or run.instant < best.instant:
                 best = run
         return best
 

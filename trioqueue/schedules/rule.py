@@ -20,7 +20,7 @@ from trioqueue.schedules.reading import (
 )
 from trioqueue.schedules.recurrence import RuleWalls
 from trioqueue.schedules.source import DayWalls, Source
-from trioqueue.schedules.wall_clock import DAY, LAST_SECOND
+from trioqueue.schedules.wall_clock import DAY, FIRST_SECOND, LAST_SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -141,6 +141,20 @@ class Rule(ABC):
         if self.valid_until is not None:
             last = instant_of(self.valid_until, source.zone)
         return attrs.evolve(source, first=first, last=min(last, source.last))
+
+    def runs_at_all(self, setting: Setting) -> bool:
+        """Say whether it gives any run, its window and what it leaves out aside."""
+        return any(
+            attrs.evolve(
+                source,
+                first=-math.inf,
+                last=float(LAST_SECOND),
+                removed=frozenset(),
+                removed_days=frozenset(),
+            ).next_run(FIRST_SECOND)
+            is not None
+            for source in self.compile(setting)
+        )
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values; what has its default is left out."""
