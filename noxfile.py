@@ -31,6 +31,8 @@ nox.options.sessions = [
 ROOT = Path(__file__).parent
 PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 QUICK = ("-m", "not slow")
+PARALLEL = ("-n", "auto")
+"""One process of tests for each core (pytest-xdist)."""
 
 
 def _show_pyenv_interpreters() -> None:
@@ -96,7 +98,7 @@ def build(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the quick suite on every interpreter present; arguments go to pytest."""
     _install_wheel(session, "tests")
-    session.run("python", "-m", "pytest", *QUICK, *session.posargs)
+    session.run("python", "-m", "pytest", *QUICK, *PARALLEL, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0], requires=["build"])
@@ -114,7 +116,7 @@ def tests_lowest(session: nox.Session) -> None:
         "--group=tests",
     )
     _install_wheel(session, "tests")  # finds all it needs in place
-    session.run("python", "-m", "pytest", *QUICK, *session.posargs)
+    session.run("python", "-m", "pytest", *QUICK, *PARALLEL, *session.posargs)
 
 
 @nox.session

@@ -74,7 +74,7 @@ nitpick_ignore_regex = [
         (
             r"(?:trioqueue\.(?:app|task)\.)?(?:Seconds|Handler|HandlerSource|WakeUps|"
             r"_Decorator|TaskWithOptions|AsyncTask|JobTask|PlainJobTask|PlainTask|timedelta|"
-            r"AbstractAsyncContextManager)"
+            r"AbstractAsyncContextManager|RunKind|Fired|Check|PeriodKind|Function|DaysOf)"
         ),
     ),
 ]

@@ -213,7 +213,7 @@ def test_readme_program(number: int, tmp_path: Path, shell: Mapping[str, str]) -
 
 
 def test_readme_has_its_programs() -> None:
-    assert len(readme_blocks()) == 3
+    assert len(readme_blocks()) == 4
 
 
 def pages() -> str:

@@ -174,6 +174,7 @@ def test_what_an_exception_does_not_change_is_pointed_out() -> None:
     ("exception", "message"),
     [
         (Skip("soon"), r"exceptions\[0\]\.date: 'soon' is no date"),
+        (Skip(["2025-01-01"]), r"exceptions\[0\]\.date: \['2025-01-01'\] is no date"),
         (Skip(None), r"exceptions\[0\]\.date: a date is missing"),
         (Reschedule("2025-01-01", "then"), r"exceptions\[0\]\.to: 'then' is no date"),
         (Extra("2025-01-01", []), r"exceptions\[0\]\.times: is empty"),
@@ -211,6 +212,12 @@ def test_exceptions_are_said_in_words() -> None:
         "every day at 09:00; not on 2025-01-02; on 2025-01-04 10:00 instead of "
         "2025-01-03; also on 2025-01-05 at 07:00, 08:30:15, America/New_York time"
     )
+
+
+def test_a_moment_of_another_zone_is_said_with_its_offset() -> None:
+    paris = datetime(2025, 1, 2, 15, tzinfo=ZoneInfo("Europe/Paris"))
+    assert Skip(paris).words() == "not on 2025-01-02 15:00+01:00"
+    assert days(daily(Skip(paris)), "2025-01-01", 2) == ["2025-01-01", "2025-01-03"]
 
 
 def test_the_runs_that_exceptions_leave_out_can_be_asked_for() -> None:

@@ -224,8 +224,8 @@ class Calendar(When):
             issues.append(
                 ValidationIssue(
                     "rules",
-                    "never run: what their limits and exceptions leave is nothing",
-                    suggestion="look at their dates",
+                    "never run: their limits and exceptions leave nothing",
+                    suggestion="look at dates",
                 )
             )
         issues += (

@@ -24,8 +24,10 @@ MAX_EXCEPTIONS: Final = 10_000
 
 
 def _named_problem(value: object) -> str | None:
-    if isinstance(value, datetime):
-        return moment_problem(value)
+    return moment_problem(value) if isinstance(value, datetime) else _day_problem(value)
+
+
+def _day_problem(value: object) -> str | None:
     return "a date is missing" if value is None else date_problem(value)
 
 
@@ -94,10 +96,8 @@ class Extra:
 
     def problems(self) -> Iterator[Problem]:
         """Name what is wrong with it."""
-        if isinstance(self.date, datetime) or self.date is None:
-            yield Problem("date", f"{self.date!r} is no date", "put the time in times")
-        elif problem := date_problem(self.date):
-            yield Problem("date", problem)
+        if problem := _day_problem(self.date):
+            yield Problem("date", problem, "put the time in times")
         for problem in times_problems(self.times):
             yield Problem("times", problem)
         if self.times == ():
@@ -122,7 +122,8 @@ _KINDS: Final[dict[str, type[CalendarException]]] = {
 def show(moment: dt.date) -> str:
     """Return a date or a moment for people."""
     if isinstance(moment, datetime):
-        return moment.isoformat(" ").removesuffix(":00")
+        whole = moment.second == moment.microsecond == 0
+        return moment.isoformat(" ", timespec="minutes" if whole else "auto")
     return moment.isoformat()
 
 
@@ -151,16 +152,16 @@ def problems_of(exceptions: tuple[object, ...]) -> Iterator[tuple[int, Problem]]
             )
             continue
         yield from ((index, problem) for problem in exception.problems())
-        if isinstance(exception, Extra) or exception.date is None:
+        named: object = exception.date
+        if isinstance(exception, Extra) or not isinstance(named, dt.date):
             continue
-        if exception.date in seen:
+        if named in seen:
             yield (
                 index,
                 Problem(
                     "date",
-                    f"exceptions[{seen[exception.date]}] is about "
-                    f"{show(exception.date)} already",
+                    f"exceptions[{seen[named]}] is about {show(named)} already",
                     "keep one",
                 ),
             )
-        seen.setdefault(exception.date, index)
+        seen.setdefault(named, index)

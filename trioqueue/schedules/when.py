@@ -31,7 +31,7 @@ class Occurrence(NamedTuple):
     at: int
     """When it runs."""
     nominal: int
-    """What it is called: the instant that the rules give, before any move.  It never
+    """Its name, which is the instant that the rules give before any move.  It never
     changes, so that a moved occurrence is not run a second time."""
     note: str | None = None
     """Why `at` is not what the clock on the wall would suggest, for people."""

@@ -7,7 +7,8 @@ Nothing is posted to the real store, and no time passes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, final
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, final
 
 import attrs
 import trio
@@ -24,13 +25,15 @@ from trioqueue.store import open_store
 from trioqueue.store.operations.core import CALENDAR, CRON
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
     from trioqueue.model.schedule import Schedule, ScheduleRun
     from trioqueue.schedules.business_days import BusinessCalendar
     from trioqueue.schedules.when import Occurrence, When
     from trioqueue.store import Store
+
+T = TypeVar("T")
 
 DEFAULT_LIMIT: Final = 100_000
 _PAGE: Final = 1000
@@ -94,7 +97,7 @@ class SteppedClock(Clock):
 
     @property
     def is_virtual(self) -> bool:
-        """Return True: no thread may wait for it."""
+        """Return True, for no thread may wait for it."""
         return True
 
     def set(self, instant: int) -> None:
@@ -160,27 +163,26 @@ async def _read(
         found = list(source.schedules.values())
         calendars: list[BusinessCalendar] = []
     else:
-        found = [schedule async for schedule in _all_schedules(source)]
-        calendars = [calendar async for calendar in _all_calendars(source)]
+        found = await _all_pages(source.list_schedules, lambda schedule: schedule.id)
+        calendars = await _all_pages(
+            source.list_business_calendars, lambda calendar: calendar.id
+        )
     if wanted is not None:
         found = [schedule for schedule in found if schedule.id in wanted]
     return found, calendars
 
 
-async def _all_schedules(store: Store) -> AsyncIterator[Schedule]:
+async def _all_pages(
+    fetch: Callable[..., Awaitable[list[T]]], key: Callable[[T], object]
+) -> list[T]:
+    """Return everything that is listed a page at a time."""
+    found: list[T] = []
     after = None
-    while page := await store.list_schedules(limit=_PAGE, after=after):
-        for schedule in page:
-            yield schedule
-        after = page[-1].id
-
-
-async def _all_calendars(store: Store) -> AsyncIterator[BusinessCalendar]:
-    after = None
-    while page := await store.list_business_calendars(limit=_PAGE, after=after):
-        for calendar in page:
-            yield calendar
-        after = page[-1].id
+    while page := await fetch(limit=_PAGE, after=after):
+        found += page
+        after = key(page[-1])
+    await trio.lowlevel.checkpoint()
+    return found
 
 
 @final
@@ -245,6 +247,7 @@ class _Simulator:
                 copied.append(await store.create_schedule(lean))
             except TrioQueueError as error:
                 self._idle[schedule.id] = str(error)
+        await trio.lowlevel.checkpoint()
         return copied
 
     async def _serve(self, store: Store, clock: SteppedClock) -> bool:
@@ -263,6 +266,7 @@ class _Simulator:
             clock.set(due)
             for service in services:
                 done += await service.run_once()
+        await trio.lowlevel.checkpoint()
         return False
 
     def _after_outages(self, instant: int) -> int:
@@ -284,7 +288,9 @@ class _Simulator:
                 jitter(schedule.id, _nominal(run), window) / 1_000_000,
                 tuple(_notes(when, run)),
             )
-            async for run in _history(store, schedule.id)
+            for run in await _all_pages(
+                partial(store.schedule_history, schedule.id), lambda run: run
+            )
         ]
         return [*runs, *self._skipped(schedule.id, when)]
 
@@ -298,14 +304,6 @@ class _Simulator:
                 at = micros_to_instant(occurrence.at)
                 notes = (occurrence.note or "skipped",)
                 yield SimulatedRun(schedule_id, at, at, "skipped", notes=notes)
-
-
-async def _history(store: Store, schedule_id: str) -> AsyncIterator[ScheduleRun]:
-    after = None
-    while page := await store.schedule_history(schedule_id, limit=_PAGE, after=after):
-        for run in page:
-            yield run
-        after = page[-1]
 
 
 def _nominal(run: ScheduleRun) -> int:

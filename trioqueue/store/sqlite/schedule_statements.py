@@ -28,12 +28,13 @@ SCHEDULE_STATEMENTS: Final = {
         INSERT INTO tq_schedules (
             schedule_id, queue, kind, rule, calendar_id, payload, content_type,
             metadata, priority, max_attempts, lease, misfire, jitter, max_messages,
-            start_at, end_at, state, next_at, next_nominal, cursor, run_count, revision, version,
-            created_at, updated_at
+            start_at, end_at, state, next_at, next_nominal, cursor, run_count,
+            revision, version, created_at, updated_at
         ) VALUES (
             :schedule_id, :queue, :kind, :rule, :calendar_id, :payload, :content_type,
             :metadata, :priority, :max_attempts, :lease, :misfire, :jitter,
-            :max_messages, :start_at, :end_at, 0, :next_at, :next_nominal, :cursor, 0, 1, 1, :now, :now
+            :max_messages, :start_at, :end_at, 0, :next_at, :next_nominal, :cursor, 0,
+            1, 1, :now, :now
         )
     """,
     "update_schedule": """
