@@ -165,7 +165,15 @@ def coverage(session: nox.Session) -> None:
     session.env["COVERAGE_RCFILE"] = str(ROOT / "pyproject.toml")
     session.run("coverage", "erase")
     session.run(
-        "python", "-m", "coverage", "run", "-m", "pytest", *QUICK, *session.posargs
+        "python",
+        "-m",
+        "coverage",
+        "run",
+        "-m",
+        "pytest",
+        *QUICK,
+        *PARALLEL,
+        *session.posargs,
     )
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Final, final
 import attrs
 
 from trioqueue.schedules.cron_items import LAST_WEEK
+from trioqueue.schedules.day_sets import LONGEST_MONTHS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from trioqueue.schedules.cron_fields import Field, Fields
-
-_LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 @final
@@ -94,7 +93,7 @@ class DayRule:
         Over 400 years a month of any length begins on each day of the week, so
         these few cases are all there are.
         """
-        longest = _LENGTHS[month - 1]
+        longest = LONGEST_MONTHS[month - 1]
         return any(
             self._comes(length, first)
             for length in ((28, 29) if month == 2 else (longest,))
