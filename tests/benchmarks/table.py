@@ -161,7 +161,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row.reference is not None:
         median = show(statistics.median(row.reference.samples), row.unit)
         beside = f"{row.reference.name} {median}"
-        ratio = f"{row.ratio:.2f}x" if row.ratio >= 0.1 else f"{row.ratio:.1g}x"
+        value = row.ratio or 0
+        ratio = f"{value:.2f}x" if value >= 0.1 else f"{value:.1g}x"
     target = row.target.show(row.unit) if row.target else ""
     met = {None: "", True: "yes", False: "NO"}[row.met]
     return (row.name, show_spread(row), beside, ratio, target, met)
