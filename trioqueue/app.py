@@ -49,8 +49,8 @@ from trioqueue.task import (
     PlainJobTask,
     PlainTask,
     Task,
-    make_task,
 )
+from trioqueue.task_making import make_task
 from trioqueue.worker import DEFAULT_CONCURRENCY, DEFAULT_GRACE_SECONDS, Worker
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ import inspect
 from typing import (
     TYPE_CHECKING,
     Any,
-    Final,
     Generic,
     ParamSpec,
     Protocol,
@@ -26,9 +25,7 @@ from trioqueue.errors import (
 )
 from trioqueue.model.lease_policy import LeasePolicy
 from trioqueue.model.message import Job, MessageState
-from trioqueue.model.options_codec import attempts_issues
 from trioqueue.model.retry_policy import RetryPolicy
-from trioqueue.store.base import check_queue_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -139,7 +136,7 @@ class Task(Generic[P, R]):
         self,
         app: TaskOwner,
         function: Callable[..., Any],
-        settings: _Settings,
+        settings: Settings,
         signature: inspect.Signature,
     ) -> None:
         self._app = app
@@ -320,7 +317,7 @@ class PlainJobTask(Task[P, R]):
 
 
 @attrs.frozen(kw_only=True)
-class _Settings:
+class Settings:
     """What ``@app.task`` was told, and what it found out about the function."""
 
     name: str
@@ -331,72 +328,6 @@ class _Settings:
     lease: LeasePolicy | None
     is_async: bool
     takes_job: bool
-
-
-_JOB_NAMES: Final = ("Job", "trioqueue.Job", "tq.Job")
-
-
-def make_task(
-    app: TaskOwner,
-    function: Callable[..., Any],
-    *,
-    queue: str,
-    name: str | None,
-    max_attempts: int | None,
-    retry: RetryPolicy | None,
-    priority: int | None,
-    lease: LeasePolicy | None,
-    flavor: str | None,
-) -> Task[Any, Any]:
-    """Check a task's settings and make it.
-
-    Raises:
-        ValidationError: A setting is wrong.
-    """
-    if not callable(function):
-        raise ValidationError.of("function", f"expected a function, got {function!r}")
-    if flavor is not None:
-        raise ValidationError.of(
-            "flavor", f"{flavor!r} is not available in this version; leave it unset"
-        )
-    check_queue_name(queue)
-    if max_attempts is not None and (
-        issues := attempts_issues(max_attempts, "max_attempts")
-    ):
-        raise ValidationError(issues)
-    for field, value, expected in (
-        ("retry", retry, RetryPolicy),
-        ("lease", lease, LeasePolicy),
-    ):
-        if value is not None and not isinstance(value, expected):
-            raise ValidationError.of(
-                field, f"expected {expected.__name__}, got {value!r}"
-            )
-    signature = inspect.signature(function)
-    parameters = list(signature.parameters.values())
-    takes_job = bool(parameters) and _is_job(parameters[0].annotation)
-    if takes_job:
-        signature = signature.replace(parameters=parameters[1:])
-    is_async = inspect.iscoroutinefunction(function)
-    settings = _Settings(
-        name=name or str(getattr(function, "__name__", type(function).__name__)),
-        queue=queue,
-        max_attempts=max_attempts,
-        retry=retry,
-        priority=priority,
-        lease=lease,
-        is_async=is_async,
-        takes_job=takes_job,
-    )
-    kind: type[Task[Any, Any]] = PlainJobTask if takes_job else PlainTask
-    if is_async:
-        kind = JobTask if takes_job else AsyncTask
-    return kind(app, function, settings, signature)
-
-
-def _is_job(annotation: Any) -> bool:
-    """Say whether a parameter is annotated `Job`, also by a string."""
-    return annotation is Job or annotation in _JOB_NAMES
 
 
 def _first(preferred: Any, otherwise: Any) -> Any:
