@@ -126,6 +126,32 @@ async def test_a_declaration_that_has_come_to_its_end_does_no_harm(
         assert short.run_count == 2
 
 
+async def test_a_declaration_whose_end_has_passed_is_not_created(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    app = App()
+    over = datetime(1999, 1, 3, tzinfo=UTC)
+    app.schedule(NINE, end_at=over)(_task(app, "over"))
+    app.schedule(NINE)(_task(app, "report"))
+    async with app.open(url(tmp_path)) as store:
+        assert [each.id for each in await store.list_schedules()] == ["report"]
+
+
+async def test_an_end_moved_into_the_past_does_not_go_unnoticed(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    def make(end_at: datetime | None) -> App:
+        app = App()
+        app.schedule(NINE, end_at=end_at)(_task(app, "report"))
+        return app
+
+    async with make(None).open(url(tmp_path)):
+        pass
+    with pytest.raises(ValidationError, match="never runs"):
+        async with make(datetime(1999, 1, 3, tzinfo=UTC)).open(url(tmp_path)):
+            pytest.fail("it opened, and the schedule would run on")
+
+
 def test_one_task_may_have_several_schedules() -> None:
     app = App()
 

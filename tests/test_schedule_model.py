@@ -197,11 +197,15 @@ class ScheduleMachine(RuleBasedStateMachine):
             assert entry is not None
             assert self.never(asked)
             assert not self.same_rule(entry, asked)
+            assert not self.stays_due(entry, asked)
             return
         assert entry is not None
-        same = self.same_rule(entry, asked)
-        assert same or not self.never(asked)
-        if not same or entry.next is None:
+        same, due = self.same_rule(entry, asked), self.stays_due(entry, asked)
+        assert same or due or not self.never(asked)
+        if due:
+            assert entry.next is not None
+            entry.cursor = entry.next - 1
+        elif not same or entry.next is None:
             entry.cursor = max(entry.cursor, self.now)
         entry.settings = asked
         entry.revision += 1
@@ -211,6 +215,23 @@ class ScheduleMachine(RuleBasedStateMachine):
     @staticmethod
     def same_rule(entry: Entry, asked: dict[str, Any]) -> bool:
         return all(entry.settings[key] == asked[key] for key in RULE)
+
+    def stays_due(self, entry: Entry, asked: dict[str, Any]) -> bool:
+        at = entry.next
+        if at is None or at > self.now or entry.settings["when"] != asked["when"]:
+            return False
+        # From the instant before it, the new start and end allow it.
+        return Entry(asked, at - 1).next == at
+
+    @rule(name=NAME, start=CHOICES["start"], end=CHOICES["end"])
+    def move(self, name: str, start: int | None, end: int | None) -> None:
+        """Keep the rule, and change where it starts and ends."""
+        entry = self.entries.get(name)
+        if entry is not None:
+            period = int(entry.settings["when"].seconds)
+            drawn = {"period": period, "misfire": entry.settings["misfire"]}
+            kept = {"most": None, "payload": 1, "start": start, "end": end}
+            self.change(name, self.asked(**drawn, **kept))
 
     @rule(name=NAME)
     def pause(self, name: str) -> None:

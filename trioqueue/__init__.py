@@ -3,7 +3,7 @@
 Where things are, from the top down (imports point down this list, never up):
 
 - `cli`: the ``trioqueue`` command
-- `app`, `task`, `declared`: `App`, typed tasks and their schedules, what most programs use
+- `app`, `task`, `declared`: `App`, typed tasks, their schedules; what most use
 - `worker`: claims messages and runs handlers, each in its own cancel scope
 - `services`: the background loops, and all of them in one nursery
 - `testing`: virtual time, fixtures

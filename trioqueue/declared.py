@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import logging
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from trioqueue.model.spans import Seconds
     from trioqueue.store import Store
+
+logger: Final = logging.getLogger("trioqueue.app")
 
 TaskT = TypeVar("TaskT", bound="Task[Any, Any]")
 
@@ -83,11 +86,18 @@ class DeclaredSchedules:
     async def synchronize(self, store: Store) -> None:
         """Create the schedules that a store lacks, update those that differ.
 
-        Additive: what another deployment has declared stays.
+        Additive: what another deployment has declared stays.  What a store lacks and
+        whose end has passed is left out: the app must still open the day after.
         """
         for schedule in self._schedules.values():
             try:
                 await store.create_schedule(schedule)
             except ScheduleExistsError:
                 await store.update_schedule(schedule)
+            except ValidationError:
+                if schedule.end_at is None or schedule.end_at >= store.now():
+                    raise
+                logger.info(
+                    "schedule %r is not created: its end has passed", schedule.id
+                )
         await trio.lowlevel.checkpoint()

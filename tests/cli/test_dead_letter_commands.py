@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.helpers import Cli
-from trioqueue.cli import dlq
+from trioqueue.cli import asking
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_purge_of_nothing_needs_no_answer(emails: Cli) -> None:
 def test_purge_asks_at_a_terminal(
     dead: Cli, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, left: int
 ) -> None:
-    monkeypatch.setattr(dlq, "at_terminal", lambda: True)
+    monkeypatch.setattr(asking, "at_terminal", lambda: True)
     outcome = dead("dlq", "purge", "emails", stdin=answer, code=code)
     assert "Delete 3 dead letters under 'emails' for good?" in outcome.err
     assert outcome.out == ("3\n" if code == 0 else "")

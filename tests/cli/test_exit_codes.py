@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.helpers import Cli, press_ctrl_c
 from trioqueue import errors
-from trioqueue.cli import dlq
+from trioqueue.cli import asking
 from trioqueue.cli.failures import EXIT_CODES, explain
 
 
@@ -144,7 +144,7 @@ def test_no_answer_to_a_question_is_a_failure(
     emails: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emails.kill("emails", "a")
-    monkeypatch.setattr(dlq, "at_terminal", lambda: True)
+    monkeypatch.setattr(asking, "at_terminal", lambda: True)
     assert "no answer" in emails("dlq", "purge", "emails", stdin="", code=1).err
     assert len(emails("dlq", "list", "emails").lines) == 1
 
@@ -197,7 +197,7 @@ def test_what_should_not_happen_is_one_line_unless_asked_for_more(
         raise RuntimeError("first\nsecond")
 
     emails.kill("emails", "a")
-    monkeypatch.setattr(dlq, "at_terminal", broken)
+    monkeypatch.setattr(asking, "at_terminal", broken)
     outcome = emails("dlq", "purge", "emails", code=1)
     assert "unexpected RuntimeError: first second;" in outcome.err
     assert "TRIOQUEUE_DEBUG=1" in outcome.err
@@ -247,3 +247,25 @@ def test_output_that_cannot_be_encoded_is_escaped(emails: Cli) -> None:
 def test_importing_the_command_starts_nothing() -> None:
     code = "import trioqueue.__main__, trioqueue.cli"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110  no path is needed otherwise
+@pytest.mark.parametrize("form", ["table", "plain"])
+def test_a_full_disk_and_a_closed_output_are_no_fault_of_the_program(
+    tq: Cli, form: str
+) -> None:
+    command = f"{sys.executable} -m trioqueue -o {form} schedule preview --on day"
+    for output, code, text in (
+        ("> /dev/full", 1, "cannot write: No space left on device"),
+        (">&-", 0, ""),
+    ):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{command} {output}"],
+            cwd=tq.directory,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, text in done.stderr) == (code, True)
+        assert "fault" not in done.stderr

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.helpers import Cli
-from trioqueue.cli import dlq
+from trioqueue.cli import asking
 
 OFFICE = {
     "id": "office",
@@ -151,7 +151,7 @@ def test_delete_asks_and_refuses_a_calendar_in_use(
     assert "--yes" in emails(*delete, code=2).err
     assert "'s'" in emails(*delete, "--yes", code=4).err
     emails("schedule", "delete", "s", "--yes")
-    monkeypatch.setattr(dlq, "at_terminal", lambda: True)
+    monkeypatch.setattr(asking, "at_terminal", lambda: True)
     assert emails(*delete, stdin="y\n").out == "office\n"
     assert emails("schedule", "calendar", "list").lines == []
 

@@ -9,7 +9,7 @@ import trio
 
 import trioqueue
 from tests.cli.helpers import Cli
-from trioqueue.cli import dlq
+from trioqueue.cli import asking
 from trioqueue.model.schedule import Schedule
 from trioqueue.services import CronProcessorService
 
@@ -228,7 +228,7 @@ def test_delete_needs_a_yes_and_leaves_messages(
     emails("schedule", "trigger", "Sales")
     outcome = emails("schedule", "delete", "Sales", code=2)
     assert "say --yes" in outcome.err
-    monkeypatch.setattr(dlq, "at_terminal", lambda: True)
+    monkeypatch.setattr(asking, "at_terminal", lambda: True)
     outcome = emails("schedule", "delete", "Sales", stdin="n\n", code=1)
     assert "Delete schedule 'Sales' and its history?" in outcome.err
     assert "no answer" in emails("schedule", "delete", "Sales", stdin="", code=1).err

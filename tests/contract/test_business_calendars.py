@@ -180,6 +180,28 @@ async def test_a_calendar_that_leaves_no_run_completes_the_schedule(
 
 
 @contract
+async def test_a_calendar_put_right_gives_back_the_runs_that_it_took(
+    world: World,
+) -> None:
+    first = await prepare(world)
+    store = world.store
+    await store.update_schedule(plant_schedule(end_at=first))
+    await store.create_schedule(plant_schedule(id="enough", max_messages=1))
+    for calendar in (closed(first), closed(first), ALWAYS):
+        await store.put_business_calendar(calendar)
+    state = await store.get_schedule("s")
+    assert (state.state, state.reason) == (ScheduleState.SCHEDULED, None)
+    assert state.next_run == first
+    await go_to(world, first, 1)
+    assert await run_calendars(store) == 2
+    for calendar in (closed(first + DAY), ALWAYS):
+        await store.put_business_calendar(calendar)
+        states = [each.state for each in await store.list_schedules()]
+        assert states == [ScheduleState.COMPLETED] * 2
+    assert await run_calendars(store) == 0
+
+
+@contract
 async def test_a_calendar_in_use_is_not_deleted(world: World) -> None:
     await prepare(world)
     with pytest.raises(IllegalStateError, match="'s'"):

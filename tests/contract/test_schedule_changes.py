@@ -63,6 +63,45 @@ async def test_a_run_that_is_due_stays_due_when_only_its_payload_changes(
 
 
 @contract
+async def test_a_run_that_is_due_stays_due_when_the_end_is_moved(world: World) -> None:
+    created = await create(world, end_at=at(4e9))
+    for number, end in enumerate((at(5e9), None, at(4e9)), 1):
+        due = (await world.store.get_schedule("s")).next_run
+        await go_to(world, due, 10)
+        updated = await world.store.update_schedule(schedule(3600, end_at=end))
+        assert updated.next_run == due
+        assert await run_cron(world.store) == 1
+        assert (await world.store.get_schedule("s")).run_count == number
+    first = created.next_run
+    assert first is not None
+    runs = await world.store.schedule_history("s")
+    assert [run.occurrence - first for run in runs] == [2 * HOUR, HOUR, 0 * HOUR]
+
+
+@contract
+async def test_what_a_paused_schedule_missed_stays_when_its_end_is_moved(
+    world: World,
+) -> None:
+    created = await create(world, end_at=at(4e9), misfire=Misfire.all())
+    await world.store.pause_schedule("s")
+    await go_to(world, created.next_run, 2 * 3600 + 10)
+    await world.store.update_schedule(schedule(3600, misfire=Misfire.all()))
+    await world.store.resume_schedule("s")
+    assert await run_cron(world.store) == 3
+
+
+@contract
+async def test_a_run_that_is_due_before_a_later_start_is_dropped(world: World) -> None:
+    created = await create(world)
+    await go_to(world, created.next_run, 10)
+    assert created.next_run is not None
+    start = created.next_run + 2 * HOUR
+    updated = await world.store.update_schedule(schedule(3600, start_at=start))
+    assert updated.next_run == start
+    assert await run_cron(world.store) == 0
+
+
+@contract
 async def test_a_new_rule_holds_from_now_on_and_makes_up_for_nothing(
     world: World,
 ) -> None:
@@ -121,6 +160,25 @@ async def test_a_run_moved_far_ahead_after_it_ran_does_not_run_again(
     instants = [run.occurrence for run in history]
     assert instants == [first + n * HOUR for n in (4, 3, 2, 1, 0)]
     assert (await world.store.get_schedule("s")).run_count == 5
+
+
+@contract
+async def test_a_run_moved_after_it_ran_takes_no_missed_ones_with_it(
+    world: World,
+) -> None:
+    created = await create(world)
+    await go_to(world, created.next_run, 1)
+    assert await run_cron(world.store) == 1
+    assert created.next_run is not None
+    ran = created.next_run.timestamp()
+    moved = Every(3600, moved=((ran, ran + 2 * 3600 + 600),))
+    await world.store.update_schedule(schedule(when=moved))
+    await go_to(world, created.next_run, 2 * 3600 + 900)
+    assert await run_cron(world.store) == 1
+    run = (await world.store.schedule_history("s"))[0]
+    assert (run.occurrence, run.merged) == (created.next_run + 2 * HOUR, 1)
+    state = await world.store.get_schedule("s")
+    assert state.next_run == created.next_run + 3 * HOUR
 
 
 @contract

@@ -121,6 +121,17 @@ async def test_an_outage_shows_what_the_misfire_policy_does(
     ]
 
 
+async def test_the_days_of_an_app_are_counted_from_the_start() -> None:
+    app = App()
+
+    @app.schedule(Calendar([Daily(3, times="09:00")]))
+    @app.task
+    async def report() -> None: ...
+
+    found = await simulate(app, day("2026-03-01"), day("2026-03-08"))
+    assert [f"{run.at:%m-%d}" for run in found.runs] == ["03-01", "03-04", "03-07"]
+
+
 async def test_stored_business_calendars_and_jitter_count() -> None:
     us = BusinessCalendar("us", [Holiday.fixed(7, 3, name="day off")])
     async with open_store("sqlite://:memory:") as store:

@@ -107,6 +107,24 @@ def test_a_month_of_seconds_coalesces_without_going_through_all_of_them() -> Non
     assert chosen.dealt_with == now
 
 
+@pytest.mark.parametrize(
+    ("due", "spare"), [(1, None), (2, 1), (100, 99), (MAX_COUNTED + 5, MAX_COUNTED + 1)]
+)
+def test_a_coalesced_run_has_an_earlier_one_to_stand_in(
+    due: int, spare: int | None
+) -> None:
+    first, end = Occurrence(MICRO, MICRO), due * MICRO
+    now = end + 2 * ON_TIME_SECONDS * MICRO
+    chosen = choose_runs(Every(1), first, now, Misfire.coalesce(), end_at=end)
+    assert [run.occurrence.at for run in chosen.runs] == [end]
+    if spare is None:
+        assert chosen.spare is None
+    else:
+        at = spare * MICRO
+        merged = min(due - 1, MAX_COUNTED) - 1
+        assert chosen.spare == Run(Occurrence(at, at), "catch_up", merged)
+
+
 def test_the_latest_of_a_month_of_seconds_are_found_from_the_end() -> None:
     now, chosen = due_forever(Misfire.all(1000), 30)
     instants = [run.occurrence.at for run in chosen.runs]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from trioqueue.cli import parameters
-from trioqueue.cli.failures import USAGE, Failure
+from trioqueue.cli.asking import confirm
 from trioqueue.cli.message_view import DEAD_LETTER_COLUMNS
 from trioqueue.cli.output import say
 from trioqueue.cli.session import Session, common_options, with_session
@@ -150,27 +149,9 @@ def purge(session: Session, /, *, name: str, yes: bool) -> None:
         return await store.purge_dead_letters(name)
 
     if not yes and (count := session.run(count_letters)):
-        _confirm(name, count)
+        confirm(f"delete {_letters(count)} under {name!r} for good")
     count = session.run(work)
     session.output.done(count, {"purged": count}, f"{_letters(count)} deleted")
-
-
-def _confirm(name: str, count: int) -> None:
-    question = f"delete {_letters(count)} under {name!r} for good"
-    if not at_terminal():
-        raise Failure(f"this would {question}; say --yes to do it", USAGE)
-    try:
-        agreed = click.confirm(f"{question[:1].upper() + question[1:]}?", err=True)
-    except click.Abort:
-        say("")  # the question's line has not ended
-        raise
-    if not agreed:
-        raise Failure("nothing was deleted")
-
-
-def at_terminal() -> bool:
-    """Whether somebody is there to answer a question."""
-    return sys.stdin.isatty()
 
 
 def _letters(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ EXIT_CODES: Final = {
 """Every exit code, in the words of ``trioqueue --help``."""
 
 DEBUG_VARIABLE: Final = "TRIOQUEUE_DEBUG"
+_CANNOT_WRITE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Failure(click.ClickException):
@@ -123,6 +125,8 @@ def explain(error: BaseException) -> Failure | None:
         return error
     if isinstance(error, KeyboardInterrupt):
         return Failure("interrupted", INTERRUPTED)
+    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
+        return Failure(f"cannot write: {error.strerror}")
     if isinstance(error, TrioQueueError):
         return Failure(_text_of(error), _code_of(error))
     return None

@@ -112,6 +112,11 @@ class Output:
         say(text)
 
 
+def on_terminal() -> bool:
+    """Say whether standard output is a terminal; it may be closed."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def say(text: str) -> None:
     """Tell whoever sits at the terminal; no part of the data."""
     click.echo(text, err=True)
@@ -186,7 +191,7 @@ def _fit(natural: list[int], columns: Sequence[Column], most: int) -> list[int]:
 
 def terminal_width() -> int | None:
     """Return how wide a line may be; None where nobody looks at it."""
-    if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
+    if os.environ.get("COLUMNS", "").isdigit() or on_terminal():
         return max(20, shutil.get_terminal_size().columns)
     return None
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trioqueue.cli import parameters
+from trioqueue.cli.asking import confirm
 from trioqueue.cli.output import say, table
-from trioqueue.cli.schedule_changes import confirm
 from trioqueue.cli.schedule_input import read_json
 from trioqueue.cli.schedule_times import now
 from trioqueue.cli.schedule_view import (

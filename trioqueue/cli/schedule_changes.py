@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trioqueue.cli import dlq
-from trioqueue.cli.failures import USAGE, Failure
-from trioqueue.cli.output import say
+from trioqueue.cli.asking import confirm
 from trioqueue.cli.session import Session, common_options, with_session
 
 if TYPE_CHECKING:
@@ -100,20 +98,3 @@ def delete(session: Session, /, *, schedule_id: str, yes: bool) -> None:
         confirm(f"delete schedule {schedule_id!r} and its history")
     session.run(work)
     session.output.done(schedule_id, document, f"schedule {schedule_id!r} deleted")
-
-
-def confirm(question: str) -> None:
-    """Ask before something is deleted.
-
-    Raises:
-        Failure: The answer is no, or nobody is there to answer.
-    """
-    if not dlq.at_terminal():
-        raise Failure(f"this would {question}; say --yes to do it", USAGE)
-    try:
-        agreed = click.confirm(f"{question[:1].upper()}{question[1:]}?", err=True)
-    except click.Abort:
-        say("")  # the question's line has not ended
-        raise
-    if not agreed:
-        raise Failure("nothing was deleted")

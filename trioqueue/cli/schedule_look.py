@@ -79,7 +79,7 @@ def preview(
     from trioqueue.cli.schedule_documents import next_runs, occurrence_document
 
     subject = look(session, schedule_id, rule)
-    begin = now() if after is None else instant(after, subject.zone)
+    begin = now() if after is None else instant(after, subject.zone, "'--after'")
     runs = next_runs(subject.when, begin, count, subject.schedule)
     documents: list[Document] = [
         occurrence_document(found, subject.zone) for found in runs

@@ -175,7 +175,7 @@ class RuleText(NamedTuple):
             when = when_of(kind, document)
         except ValueError as error:
             fields = {each.field for each in getattr(error, "issues", ())}
-            if fields - {"calendar"}:
+            if any(not each.startswith(("calendar", "rules[")) for each in fields):
                 raise
             raise click.BadParameter(
                 f"{error}; write what `schedule show -o json` has under `when`",

@@ -94,8 +94,8 @@ def simulate(
           --outage 2030-03-10T00:00Z/2030-03-15T12:00Z
     """  # noqa: D301  \b tells click not to wrap a paragraph
     zone = tz or "UTC"
-    begin = now() if start is None else instant(start, zone)
-    span_of_time = (begin, instant(until, zone))
+    begin = now() if start is None else instant(start, zone, "'--from'")
+    span_of_time = (begin, instant(until, zone, "'--until'"))
     if span_of_time[1] < begin:
         raise click.UsageError(
             f"--until is before {'now' if start is None else '--from'}"

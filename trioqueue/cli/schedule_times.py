@@ -52,14 +52,16 @@ def time_of_day(text: str) -> time:
     return found
 
 
-def instant(value: datetime, zone: str) -> datetime:
+def instant(value: datetime, zone: str, option: str | None = None) -> datetime:
     """Return the instant of a moment; a naive one is on the wall clock of a zone."""
     if value.tzinfo is None:
         value = value.replace(tzinfo=ZoneInfo(zone))
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        raise click.BadParameter(f"{value} is out of range") from None
+        raise click.BadParameter(
+            f"{value} is out of range: the years 1 to 9999 in UTC", param_hint=option
+        ) from None
 
 
 def in_zone(value: datetime, zone: str) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import shlex
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
 from trioqueue.cli.failures import UNAVAILABLE, USAGE, Failure
-from trioqueue.cli.output import FORMATS, Output
+from trioqueue.cli.output import FORMATS, Output, on_terminal
 
 if TYPE_CHECKING:
     from trioqueue.store import Store
@@ -153,7 +152,7 @@ def with_session(
     @functools.wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> T:
         meta = click.get_current_context().meta
-        form = chosen_format() or ("table" if sys.stdout.isatty() else "plain")
+        form = chosen_format() or ("table" if on_terminal() else "plain")
         return function(Session(meta.get(_URL, DEFAULT_URL), form), *args, **kwargs)
 
     return command

@@ -49,6 +49,8 @@ class Runs(NamedTuple):
     runs: list[Run]
     dealt_with: int
     """Up to this instant every occurrence has run or will not."""
+    spare: Run | None = None
+    """What stands for all if the one run has run before: an edit had moved it."""
 
 
 def choose_runs(
@@ -96,16 +98,18 @@ def _on_time(
 
 
 def _coalesce(rule: Rule, first: Occurrence, horizon: int) -> Runs:
-    latest, merged = first, 0
+    before, latest, merged = first, first, 0
     step = rule.next_occurrence(first.at)
     while step is not None and step.at <= horizon:
-        latest = step
+        before, latest = latest, step
         merged += 1
         if merged == MAX_COUNTED:
-            latest = rule.last_occurrence(step.at, horizon) or step
+            if last := rule.last_occurrence(step.at, horizon):
+                before, latest = step, last
             break
         step = rule.next_occurrence(step.at)
-    return Runs([Run(latest, "catch_up", merged)], latest.at)
+    spare = Run(before, "catch_up", merged - 1) if merged else None
+    return Runs([Run(latest, "catch_up", merged)], latest.at, spare)
 
 
 def _skip(rule: Rule, now: int, horizon: int, most: int | None) -> Runs:

@@ -25,7 +25,7 @@ Day: TypeAlias = dt.date | int
 MAX_HOLIDAYS: Final = 10_000
 MAX_SEARCH_DAYS: Final = 3_660
 """How long to look for a business day: ten years."""
-_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def _read_weekend(value: Any) -> Any:
@@ -93,7 +93,7 @@ class BusinessCalendar:
         return cls(
             re.sub(r"[^A-Za-z0-9._-]", "-", found.place) if id is None else id,
             found.holidays,
-            found.weekend_days if weekend_days is None else tuple(weekend_days),
+            found.weekend_days if weekend_days is None else read_numbers(weekend_days),
             name=f"Holidays of {found.place}",
             source=found.source,
         )
@@ -235,7 +235,7 @@ def _ordinal_of(day: object) -> int:
 
 def _issues_of(calendar: BusinessCalendar) -> Iterator[ValidationIssue]:
     named: object = calendar.id
-    if not isinstance(named, str) or not _ID.fullmatch(named):
+    if not isinstance(named, str) or not ID.fullmatch(named):
         yield ValidationIssue(
             "id", f"must be 1 to 128 characters A-Z a-z 0-9 . _ -, got {named!r}"
         )

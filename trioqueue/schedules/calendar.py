@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cached_property
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, final
 
 import attrs
@@ -19,6 +20,7 @@ from trioqueue.schedules.exceptions import (
     exception_document,
     exception_of,
 )
+from trioqueue.schedules.holidays import check_keys
 from trioqueue.schedules.monthly import Monthly
 from trioqueue.schedules.raw_rules import Custom, Recurrence
 from trioqueue.schedules.reading import read_date, read_list
@@ -31,6 +33,8 @@ from trioqueue.schedules.words import times_words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+MOST_NEVER: Final = 3
+"""So many rules that never run are named."""
 PLAIN_WEEK: Final = BusinessCalendar("monday-to-friday")
 """The business days of a calendar that does not say otherwise."""
 _RULES: Final[dict[str, type[Rule]]] = {
@@ -88,7 +92,9 @@ class Calendar(When):
         Raises:
             ValidationError: The RRULE or a date is malformed; every problem is named.
         """
-        rule = Recurrence(rrule, dtstart, tuple(rdates), tuple(exdates))
+        # Recurrence reads any lists of dates, and names those that are none.
+        dates: tuple[Any, Any] = rdates, exdates
+        rule = Recurrence(rrule, dtstart, *dates)
         calendar = cls(rules=(rule,), tz=tz, gap=gap)
         calendar._check()
         return calendar
@@ -207,15 +213,22 @@ class Calendar(When):
         if self.business_calendar_id is not None:
             return issues
         setting = self.setting()
+        # To find that out may take half a second each; a few are enough.
         never = [
             ValidationIssue(
                 "rule",
-                f"{rule.words()!r} never runs",
+                f"{self.rules[index].words()!r} never runs",
                 rule_index=index,
                 suggestion="look at its dates",
             )
-            for index, rule in enumerate(self.rules)
-            if not rule.runs_at_all(setting)
+            for index in islice(
+                (
+                    index
+                    for index, rule in enumerate(self.rules)
+                    if not rule.runs_at_all(setting)
+                ),
+                MOST_NEVER,
+            )
         ]
         if never:
             return [*issues, *never]
@@ -228,13 +241,16 @@ class Calendar(When):
                     suggestion="look at dates",
                 )
             )
+        idle = set(map(id, compiled.idle))
         issues += (
             ValidationIssue(
-                f"exceptions[{self.exceptions.index(exception)}]",
-                f"{exception.words()!r} changes nothing: there is no run",
+                f"exceptions[{index}]",
+                f"{exception.words()!r} changes nothing: there is no run (left) for it",
                 "warning",
+                suggestion="look at its date",
             )
-            for exception in compiled.idle
+            for index, exception in enumerate(self.exceptions)
+            if id(exception) in idle
         )
         return issues
 
@@ -260,8 +276,10 @@ class Calendar(When):
         return ", ".join([text, *extras])
 
     def _describe_rule(self, rule: Rule) -> str:
-        text = rule.words()
-        if not isinstance(rule, Recurrence):
+        if isinstance(rule, Recurrence):
+            text = rule.on_wall(zone_of(self.tz)).words()
+        else:
+            text = rule.words()
             text += f" {times_words(rule.times)}"
         if rule.valid_from is not None:
             text += f", from {rule.valid_from.isoformat(' ')}"
@@ -306,14 +324,33 @@ class Calendar(When):
 
     @classmethod
     def _of_document(cls, document: Mapping[str, Any]) -> Calendar:
+        check_keys("calendar", document, attrs.fields_dict(cls), ("rules", "tz"))
         named = document.get("business_calendar")
         if isinstance(named, Mapping):
             named = BusinessCalendar.from_document(named)
         return cls(
-            rules=tuple(_RULES[d["rule"]].of_document(d) for d in document["rules"]),
+            rules=tuple(map(_rule_of, document["rules"], count())),
             tz=document["tz"],
             business_calendar=named,
             exceptions=tuple(map(exception_of, document.get("exceptions", ()))),
             gap=document.get("gap", "shift"),
             anchor=document.get("anchor"),
         )
+
+
+def _rule_of(document: object, index: int) -> Rule:
+    """Make a rule of what its `to_document` returned."""
+    where = f"rules[{index}]"
+    tag = document.get("rule") if isinstance(document, Mapping) else None
+    kind = _RULES.get(tag) if isinstance(tag, str) else None
+    if kind is None or not isinstance(document, Mapping):
+        known = ", ".join(_RULES)
+        raise ValidationError.of(
+            where, f"needs a 'rule' that is one of {known}; got {document!r:.100}"
+        )
+    needed = [
+        field.name for field in attrs.fields(kind) if field.default is attrs.NOTHING
+    ]
+    fields = {"rule": None, **attrs.fields_dict(kind)}
+    check_keys(where, document, fields, tuple(needed))
+    return kind.of_document(document)

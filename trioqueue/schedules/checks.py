@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from trioqueue.errors import ValidationIssue
-from trioqueue.schedules.business_days import BusinessCalendar
+from trioqueue.schedules.business_days import ID, BusinessCalendar
 from trioqueue.schedules.exceptions import MAX_EXCEPTIONS, problems_of
 from trioqueue.schedules.reading import date_problem
 from trioqueue.schedules.rule import Rule
@@ -41,10 +41,11 @@ def _business_issues(named: object) -> Iterator[ValidationIssue]:
     if isinstance(named, BusinessCalendar):
         for issue in named.validate():
             yield attrs.evolve(issue, field=f"business_calendar.{issue.field}")
-    elif named is not None and not isinstance(named, str):
+    elif named is not None and not (isinstance(named, str) and ID.fullmatch(named)):
         yield ValidationIssue(
             "business_calendar",
             f"expected a BusinessCalendar or the id of one, got {named!r}",
+            suggestion="ids are 1 to 128 characters A-Z a-z 0-9 . _ -",
         )
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from datetime import date, datetime
+from functools import cached_property
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, final
 
 from trioqueue.schedules.exceptions import Extra, Reschedule, Skip, show
@@ -47,22 +49,36 @@ class CompiledCalendar:
         self._sources = tuple(sources)
         self._over = [math.inf] * len(self._sources)
         self._removed: set[int] = set()
-        self.skipped: list[Occurrence] = []
-        """The runs that exceptions leave out, for those who ask why."""
+        self._skipped: list[int] = []
+        self._skipped_days: list[tuple[int, int]] = []
         self.idle: list[CalendarException] = []
-        """Exceptions about days or moments without a run."""
+        """Exceptions about days or moments without a run of their own."""
         extra: list[Extra] = []
         added: list[Occurrence] = []
-        for exception in exceptions:
+        # Of two that are about one run, the one that names its moment holds.
+        for exception in sorted(exceptions, key=_names_a_day):
             if isinstance(exception, Extra):
                 extra.append(exception)
+            elif isinstance(exception, Skip):
+                self._leave_out(exception)
             else:
-                added += self._take_out(exception)
+                added += self._move(exception)
+        self._skipped_days.sort()
         moved = {occurrence.nominal for occurrence in added}
         for exception in extra:
             added += self._more(exception, moved)
         self._added = sorted(added)
         self._instants = [occurrence.at for occurrence in self._added]
+
+    @cached_property
+    def skipped(self) -> tuple[Occurrence, ...]:
+        """The runs that exceptions leave out, for those who ask why."""
+        instants = list(self._skipped)
+        for span in self._skipped_days:
+            runs = islice(self._runs_in(*span), MAX_MOVED)
+            instants += (run.instant for run in runs)
+        micros = (instant * SECOND for instant in sorted(instants))
+        return tuple(Occurrence(at, at, "skipped by an exception") for at in micros)
 
     @property
     def added(self) -> tuple[Occurrence, ...]:
@@ -72,9 +88,7 @@ class CompiledCalendar:
     def next_occurrence(self, after: int) -> Occurrence | None:
         """Return the first occurrence strictly after an instant (in microseconds)."""
         second = after // SECOND
-        run = self.next_ruled(second)
-        while run is not None and run.instant in self._removed:
-            run = self.next_ruled(run.instant)
+        run = self._next_kept(second)
         added = None
         place = bisect_right(self._instants, after)
         if place < len(self._added):
@@ -103,35 +117,59 @@ class CompiledCalendar:
                 best = run
         return best
 
-    def _runs_on(self, named: date) -> Iterator[Run]:
-        """Give the runs of a day on the wall, or at one moment."""
+    def _next_kept(self, after: int) -> Run | None:
+        """Return what the rules give next and no exception takes out."""
+        run = self.next_ruled(after)
+        while run is not None:
+            days = self._skipped_days
+            place = bisect_right(days, run.instant, key=itemgetter(0)) - 1
+            if place >= 0 and run.instant < (end := days[place][1]):
+                run = self.next_ruled(end - 1)
+            elif run.instant in self._removed:
+                run = self.next_ruled(run.instant)
+            else:
+                break
+        return run
+
+    def _span(self, named: date) -> tuple[int, int]:
+        """Return the first instant of a day on the wall, or a moment, and its end."""
         if isinstance(named, datetime):
             instant = instant_of(named, self._zone)
-            run = self.next_ruled(instant - 1)
-            if run is not None and run.instant == instant:
-                yield run
-            return
-        day = named.toordinal()
-        begin = self._zone.to_instant(day * DAY).instant
-        end = self._zone.to_instant(min((day + 1) * DAY, LAST_WALL)).instant
+            return instant, instant + 1
+        # A day that a clock change skips whole is empty.
+        day = named.toordinal() * DAY
+        end = self._zone.to_instant(min(day + DAY, LAST_WALL)).instant
+        return self._zone.to_instant(day).instant, end
+
+    def _runs_in(self, begin: int, end: int) -> Iterator[Run]:
+        """Give the runs of a span, without those taken out one by one."""
         cursor = begin - 1
-        # A day that a clock change skips whole has no runs of its own.
         while (run := self.next_ruled(cursor)) is not None and run.instant < end:
-            yield run
+            if run.instant not in self._removed:
+                yield run
             cursor = run.instant
 
-    def _take_out(self, exception: Skip | Reschedule) -> Iterator[Occurrence]:
-        """Remove the runs that an exception is about; give those it moves."""
-        runs = list(islice(self._runs_on(exception.date), MAX_MOVED))
+    def _leave_out(self, skip: Skip) -> None:
+        span = self._span(skip.date)
+        run = next(self._runs_in(*span), None)
+        if run is None:
+            self.idle.append(skip)
+        elif isinstance(skip.date, datetime):
+            self._removed.add(run.instant)
+            self._skipped.append(run.instant)
+        else:
+            # All at once: there may be a run each second.
+            self._skipped_days.append(span)
+
+    def _move(self, exception: Reschedule) -> Iterator[Occurrence]:
+        """Remove the runs that an exception is about; give them at their new time."""
+        span = self._span(exception.date)
+        runs = list(islice(self._runs_in(*span), MAX_MOVED))
         if not runs:
             self.idle.append(exception)
+        to = exception.to
         for run in runs:
             self._removed.add(run.instant)
-            if isinstance(exception, Skip):
-                at = run.instant * SECOND
-                self.skipped.append(Occurrence(at, at, "skipped by an exception"))
-                continue
-            to = exception.to
             if isinstance(to, datetime):
                 target = instant_of(to, self._zone)
             else:
@@ -148,6 +186,10 @@ class CompiledCalendar:
             # The run that was moved away keeps its name, the instant it had; a further
             # run at that instant needs another.
             yield Occurrence(at, at + (at in moved), "an extra run")
+
+
+def _names_a_day(exception: CalendarException) -> bool:
+    return not isinstance(exception.date, datetime)
 
 
 def wall_in_zone(instant: int, zone: Zone) -> int:

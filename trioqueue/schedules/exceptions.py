@@ -38,7 +38,8 @@ class Skip:
 
     Args:
         date: The day on the calendar's wall clock.  A datetime means just the run at
-            that moment (naive: on the wall clock).
+            that moment (naive: on the wall clock).  A run that another exception names
+            by its moment is not one of its day's any more.
     """
 
     date: dt.date = attrs.field(converter=read_day_or_moment)

@@ -66,18 +66,23 @@ class Generator:
     def parameter_issues(self, parameters: Mapping[str, Any]) -> list[ValidationIssue]:
         """Return everything that is wrong with parameters."""
         issues = list(self._parameters.issues(parameters))
-        if not issues and self.check is not None:
-            given = self._parameters.complete(parameters)
-            issues = [
-                ValidationIssue("parameters", text) for text in self.check(**given)
-            ]
-        return issues
+        if issues or self.check is None:
+            return issues
+        given = self._parameters.complete(parameters)
+        try:
+            texts = [str(text) for text in self.check(**given)]
+        except Exception as error:  # noqa: BLE001  it may be any code
+            texts = [f"the check of {self.name!r} failed: {error!r}"]
+        return [ValidationIssue("parameters", text) for text in texts]
 
     def describe(self, parameters: Mapping[str, Any]) -> str:
         """Say its days in words."""
         given = self._parameters.complete(parameters)
         if self.words:
-            return self.words.format_map({k: _word(v) for k, v in given.items()})
+            try:
+                return self.words.format_map({k: _word(v) for k, v in given.items()})
+            except (AttributeError, LookupError, TypeError, ValueError):
+                return self.words  # a template that does not fit its parameters
         shown = ", ".join(f"{key}={value!r}" for key, value in given.items())
         return f"the days of {self.name}({shown})"
 
@@ -222,23 +227,35 @@ def _register(
 ) -> None:
     if not isinstance(name, str) or not name or not name.isprintable():
         raise ValidationError.of("name", f"must be a text, got {name!r}")
-    if period not in PERIODS_A_YEAR:
+    if not isinstance(period, str) or period not in PERIODS_A_YEAR:
         raise ValidationError.of(
             "period", f"must be 'month', 'quarter' or 'year', got {period!r}"
         )
     if not callable(function):
         raise ValidationError.of("function", f"expected a function, got {function!r}")
-    if not Parameters(function).callable:
+    if not _takes_a_period(function):
         raise ValidationError.of(
             "function",
             f"{function!r} must take a period, a calendar and named parameters",
         )
+    text: object = describe
+    if not isinstance(text, str):
+        raise ValidationError.of("describe", f"must be a text, got {text!r}")
+    if check is not None and not callable(check):
+        raise ValidationError.of("check", f"expected a function, got {check!r}")
     generator = Generator(name, period, function, describe, check)
     known = _GENERATORS.setdefault(name, generator)
     if known.function is not function:
         raise ValidationError.of(
             "name", f"{name!r} is already the name of {known.function!r}"
         )
+
+
+def _takes_a_period(function: DaysOf) -> bool:
+    try:
+        return Parameters(function).callable
+    except (TypeError, ValueError):
+        return False  # it tells no signature, as some functions written in C
 
 
 def _word(value: Any) -> Any:

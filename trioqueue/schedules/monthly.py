@@ -74,7 +74,8 @@ class Monthly(Rule):
         for field in ("weekday", "last_weekday"):
             if (value := getattr(self, field)) is not None:
                 yield from whole_number(field, value, 1, 7)
-        if self.weekday is not None and self.nth not in (1, 2, 3, 4, 5, -1):
+        known = type(self.nth) is int and self.nth in (1, 2, 3, 4, 5, -1)
+        if self.weekday is not None and not known:
             yield Problem(
                 "nth", f"must be 1 to 5, or -1 for the last, got {self.nth!r}"
             )
@@ -95,12 +96,15 @@ class Monthly(Rule):
             )
 
     def _impossible(self) -> bool:
-        return bool(self.months) and all(
+        months: object = self.months
+        if not isinstance(months, tuple) or not months:
+            return False
+        return all(
             isinstance(month, int)
             and 1 <= month <= 12
             and self.day is not None
             and self.day > LONGEST_MONTHS[month - 1]
-            for month in self.months
+            for month in months
         )
 
     def recurrence(self, setting: Setting) -> tuple[RecurrenceRule, int] | None:

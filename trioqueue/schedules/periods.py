@@ -32,10 +32,7 @@ class Period:
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is no period: everything else is computed from these."""
-        if self.kind not in PERIODS_A_YEAR:
-            raise ValidationError.of(
-                "kind", f"must be month, quarter or year, got {self.kind!r}"
-            )
+        _check_kind(self.kind)
         limits = ("year", dt.MAXYEAR), ("index", PERIODS_A_YEAR[self.kind])
         for field, high in limits:
             value = getattr(self, field)
@@ -46,7 +43,14 @@ class Period:
 
     @classmethod
     def of(cls, kind: PeriodKind, day: dt.date) -> Period:
-        """Return the period that a day is in."""
+        """Return the period that a day is in.
+
+        Raises:
+            ValidationError: There is no such kind, or this is no day.
+        """
+        _check_kind(kind)
+        if not isinstance(day, dt.date):
+            raise ValidationError.of("day", f"expected a date, got {day!r}")
         return cls(kind, day.year, (day.month - 1) // _months(kind) + 1)
 
     @property
@@ -79,6 +83,13 @@ class Period:
         if self.kind == "month":
             return f"{self.year:04}-{self.index:02}"
         return f"{self.year:04}" + (f"-Q{self.index}" if self.kind == "quarter" else "")
+
+
+def _check_kind(kind: object) -> None:
+    if not isinstance(kind, str) or kind not in PERIODS_A_YEAR:
+        raise ValidationError.of(
+            "kind", f"must be month, quarter or year, got {kind!r}"
+        )
 
 
 def _months(kind: str) -> int:

@@ -24,7 +24,7 @@ from trioqueue.schedules.recurrence import RuleWalls
 from trioqueue.schedules.rrule import RecurrenceRule, parse_rrule
 from trioqueue.schedules.rule import Problem, Rule, Setting
 from trioqueue.schedules.source import Source
-from trioqueue.schedules.wall_clock import DAY, LAST_WALL, Zone
+from trioqueue.schedules.wall_clock import DAY, LAST_WALL, Zone, show_wall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,7 +72,7 @@ class Recurrence(Rule):
 
     def own_problems(self) -> Iterator[Problem]:
         """Name what is wrong with its fields."""
-        if self.rrule or not self.rdates:
+        if self.rrule != "" or not self.rdates:
             try:
                 parse_rrule(self.rrule)
             except ValidationError as error:
@@ -151,8 +151,14 @@ class Recurrence(Rule):
         wall = min(moment.toordinal() * DAY + clock, LAST_WALL)
         return zone.to_instant(wall).instant
 
+    def on_wall(self, zone: Zone) -> Recurrence:
+        """Return it with `dtstart` as the zone's wall shows it."""
+        if self.dtstart is None or self.dtstart.tzinfo is None:
+            return self
+        return attrs.evolve(self, dtstart=show_wall(wall_in(self.dtstart, zone)))
+
     def words(self) -> str:
-        """Say it in words."""
+        """Say it in words; an aware `dtstart` on its own wall, see `on_wall`."""
         rule = self.parsed()
         text = "" if rule is None else rule_words.describe(rule, self.dtstart)
         if self.rdates:
@@ -230,6 +236,21 @@ class Custom(Rule):
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values."""
+        given: object = self.parameters
         document = super().to_document()
-        document["parameters"] = dict(self.parameters)
+        document["parameters"] = dict(given) if isinstance(given, Mapping) else given
         return document
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled and copied: a read-only view cannot be."""
+        names = [field.name for field in attrs.fields(type(self))]
+        state = {name: getattr(self, name) for name in names}
+        if isinstance(self.parameters, MappingProxyType):
+            state["parameters"] = dict(self.parameters)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take on what `__getstate__` returned."""
+        for name, value in state.items():
+            kept = _freeze(value) if name == "parameters" else value
+            object.__setattr__(self, name, kept)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from trioqueue.model.spans import EPOCH
 from trioqueue.schedules.wall_clock import (
+    FIRST_WALL,
     LAST_WALL,
     Zone,
     seconds_of,
@@ -135,10 +136,14 @@ def instant_of(moment: datetime, zone: Zone) -> int:
 
 
 def wall_in(moment: datetime, zone: Zone) -> int:
-    """Return what the zone's wall shows at a moment, in seconds."""
+    """Return what the zone's wall shows at a moment, in seconds.
+
+    It keeps to the years 1 to 9999, also where the wall is past them.
+    """
     if moment.tzinfo is None:
         return wall_of(moment)
-    return min(zone.to_wall(instant_of(moment, zone)), LAST_WALL)
+    wall = zone.to_wall(instant_of(moment, zone))
+    return min(max(wall, FIRST_WALL), LAST_WALL)
 
 
 def write(value: Any) -> Any:

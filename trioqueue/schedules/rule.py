@@ -220,5 +220,5 @@ def whole_numbers(field: str, values: object, low: int, high: int) -> Iterator[P
         return
     for value in values:
         yield from whole_number(field, value, low, high)
-    if len(set(values)) < len(values):
+    if len({repr(value) for value in values}) < len(values):
         yield Problem(field, "names one twice", "name each once", "warning")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+import trio
+
 from trioqueue.errors import Issue, ValidationError
 from trioqueue.model.queue import queue_name_issues
 
@@ -22,6 +24,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 MAX_PAGE: Final = 10_000
+PLANNERS: Final = 2
+"""Threads that may count missed runs at once: one for each service that does."""
 POLL_SECONDS: Final = 1.0
 """How long a waiter relies on wake-ups before it looks for itself."""
 
@@ -47,6 +51,8 @@ class StoreBase:
         self._source = source
         self._salt = salt
         self._worker_id = worker_id
+        # Its own, because an app may keep all of Trio's threads busy.
+        self._planners = trio.CapacityLimiter(PLANNERS)
 
     @property
     def url(self) -> str:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 BATCH: Final = 1000
 """So many schedules are served by one transaction ..."""
 MAX_MESSAGES: Final = 2000
-"""... unless they catch up, and these are enough."""
+"""... unless they catch up, and these are enough ..."""
+MAX_LOOKED_AT: Final = 20_000
+"""... or so many occurrences have been counted, which takes half a second."""
 STEPS_IN_A_ROW: Final = 40
 """So many occurrences are looked at before others may run."""
 
@@ -54,8 +56,8 @@ class ScheduleMethods(StoreBase):
         """Replace a schedule's settings; its id, history and counts stay.
 
         A new rule holds from now on: nothing that has run runs again, nothing before
-        now is made up for.  If the rule stays, so does the next run.  A schedule that
-        was COMPLETED or ERRORED runs again; a paused one stays paused.
+        now is made up for.  If the rule stays, so does a run that is due.  A schedule
+        that was COMPLETED or ERRORED runs again; a paused one stays paused.
 
         Raises:
             ValidationError: Something is wrong, or it would never run; nothing stored.
@@ -205,7 +207,7 @@ class ScheduleMethods(StoreBase):
         now = self._clock.now_us()
         due = await self._read(schedule_fire.due_schedules, kind, now, BATCH)
         plans: list[Plan] = []
-        messages = steps = 0
+        messages = steps = looked_at = 0
         for row in due.rows:
             if steps >= STEPS_IN_A_ROW:
                 steps = 0
@@ -216,8 +218,10 @@ class ScheduleMethods(StoreBase):
             plan = await self._plan(row, document, now)
             plans.append(plan)
             messages += len(plan.runs)
-            steps += 1 + sum(1 + run.merged for run in plan.runs)
-            if messages >= MAX_MESSAGES:
+            counted = 1 + sum(1 + run.merged for run in plan.runs)
+            steps += counted
+            looked_at += counted
+            if messages >= MAX_MESSAGES or looked_at >= MAX_LOOKED_AT:
                 break
         if not plans:
             return None
@@ -227,5 +231,7 @@ class ScheduleMethods(StoreBase):
         missed = row.next_at is not None and row.next_at < now - ON_TIME_MICROS
         if missed and not self._clock.is_virtual:
             # Counting what was missed may take a second; heartbeats must not wait.
-            return await trio.to_thread.run_sync(make_plan, row, document, now)
+            return await trio.to_thread.run_sync(
+                make_plan, row, document, now, limiter=self._planners
+            )
         return make_plan(row, document, now)  # noqa: ASYNC910  counted by the caller

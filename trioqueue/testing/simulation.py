@@ -238,6 +238,8 @@ class _Simulator:
                 continue
             lean = attrs.evolve(
                 schedule,
+                # The clock shows an instant before the start, maybe of another day.
+                when=schedule.when.bind(schedule.id, self._first),
                 payload=None,
                 content_type=JSON_TYPE,
                 metadata=None,

@@ -11,7 +11,11 @@ from trioqueue.errors import (
 )
 from trioqueue.model.schedule import ScheduleState
 from trioqueue.store.operations.core import Execute, Fetch
-from trioqueue.store.operations.schedule_plan import NONE_LEFT, Following
+from trioqueue.store.operations.schedule_plan import (
+    ENOUGH,
+    NONE_LEFT,
+    Following,
+)
 from trioqueue.store.operations.schedule_rows import (
     ScheduleRow,
     calendar_documents,
@@ -32,10 +36,8 @@ def put_business_calendar(
 ) -> Operation[BusinessCalendar]:
     """Store a calendar, or replace it; schedules that use it follow from now on.
 
-    A run that is due already stays due.
-
-    Raises:
-        ValidationError: A schedule that uses it does not go together with it.
+    A run that is due already stays due.  A schedule that does not go together with it
+    becomes ERRORED.
     """
     known = yield from calendar_documents([calendar_id])
     if known.get(calendar_id) != document:
@@ -51,8 +53,12 @@ def put_business_calendar(
 
 
 def _follow(context: Context, row: ScheduleRow, document: str) -> Operation[None]:
-    """Give a schedule its next run by a changed calendar."""
-    if row.state == ScheduleState.COMPLETED:
+    """Give a schedule its next run by a changed calendar.
+
+    One that a calendar had left without runs may have some again.
+    """
+    over = row.state == ScheduleState.COMPLETED
+    if over and row.reason == ENOUGH:
         return
     due = row.next_at is not None and row.next_at <= context.now
     state, reason = ScheduleState(row.state), row.reason
@@ -62,8 +68,12 @@ def _follow(context: Context, row: ScheduleRow, document: str) -> Operation[None
         start = floor(max(row.cursor, context.now), row.start_at)
         found = yield from next_not_run(row, when, start, row.end_at)
     except TrioQueueError as error:
+        if over:
+            return
         # What is wrong with one schedule must not keep the others from the change.
         state, reason, found = ScheduleState.ERRORED, describe_error(error), None
+    if over:
+        state, reason = ScheduleState.SCHEDULED, None
     if found is not None and not due:
         at, nominal, state, reason = _moved(found, state, reason)
     yield from set_state(row, state, reason, at, nominal)

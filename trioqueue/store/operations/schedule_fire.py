@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trioqueue.model.message import PostResult
+    from trioqueue.policies.misfire import Run
     from trioqueue.store.operations.core import Context, Operation, Row
+    from trioqueue.store.operations.post import Draft
     from trioqueue.store.operations.schedule_plan import Plan
 
 
@@ -73,10 +75,10 @@ def fire(context: Context, plans: Sequence[Plan]) -> Operation[Fired]:
         row = plan.row
         error: Exception | None = None
         posted = []
-        for run, draft in zip(plan.runs, plan.messages, strict=True):
+        for run, draft in _choices(plan):
             answer = answers.get((row.schedule_row, draft.message_id))
             if answer is None:
-                continue  # it has run before
+                continue  # it has run before, or is a spare one
             if answer.outcome is PostOutcome.INVALID:
                 error = answer.error
                 break
@@ -93,7 +95,10 @@ def fire(context: Context, plans: Sequence[Plan]) -> Operation[Fired]:
             )
         last_at = posted[-1].occurrence.at if posted else row.last_at
         advances.append(_advance(context, plan, len(posted), last_at, error))
-        if row.run_count // PRUNE_EVERY != (row.run_count + len(posted)) // PRUNE_EVERY:
+        # Counted from the row number on, so that schedules that run in step do not all
+        # forget at once: a transaction would take seconds.
+        count = row.run_count + row.schedule_row
+        if count // PRUNE_EVERY != (count + len(posted)) // PRUNE_EVERY:
             full.append(row.schedule_row)
     if history:
         yield ExecuteMany("insert_schedule_runs", history)
@@ -105,20 +110,29 @@ def fire(context: Context, plans: Sequence[Plan]) -> Operation[Fired]:
     return Fired(len(advances), len(history))
 
 
+def _choices(plan: Plan) -> list[tuple[Run, Draft]]:
+    """List what a plan would post; with a spare one, the first that has not run."""
+    choices = list(zip(plan.runs, plan.messages, strict=True))
+    return choices if plan.spare is None else [*choices, plan.spare]
+
+
 def _post(
     context: Context, plans: Sequence[Plan]
 ) -> Operation[dict[tuple[int, str], PostResult]]:
     """Post what has not run before; what has is missing from the answer."""
-    named = {
-        (plan.row.schedule_row, draft.message_id): draft
-        for plan in plans
-        for draft in plan.messages
-    }
-    if not named:
+    message_ids = [draft.message_id for p in plans for _, draft in _choices(p)]
+    if not message_ids:
         return {}
-    rows = yield Fetch("known_runs", {"message_ids": [key[1] for key in named]})
-    for known in rows:
-        named.pop(tuple(known), None)
+    rows = yield Fetch("known_runs", {"message_ids": message_ids})
+    known = {tuple(row) for row in rows}
+    named = {}
+    for plan in plans:
+        for _, draft in _choices(plan):
+            key = (plan.row.schedule_row, draft.message_id)
+            if key not in known:
+                named[key] = draft
+                if plan.spare is not None:
+                    break
     answers = yield from post(context, list(named.values()))
     return {key: unwrap(a) for key, a in zip(named, answers, strict=True)}
 

@@ -54,6 +54,8 @@ class Plan(NamedTuple):
     reason: str | None
     """Why nothing follows, or with `failed` what is wrong."""
     failed: bool = False
+    spare: tuple[Run, Draft] | None = None
+    """What to post if the only run turns out to have run before."""
 
 
 class Following(NamedTuple):
@@ -103,7 +105,10 @@ def _plan(row: ScheduleRow, calendar: str | None, now: int) -> Plan:
     cursor = max(chosen.dealt_with, row.cursor)
     after, reason = following(when, cursor, row.end_at)
     messages = [_message_of(row, run) for run in chosen.runs]
-    return Plan(row, chosen.runs, messages, cursor, after, reason)
+    spare = None
+    if chosen.spare is not None:
+        spare = (chosen.spare, _message_of(row, chosen.spare))
+    return Plan(row, chosen.runs, messages, cursor, after, reason, spare=spare)
 
 
 def _message_of(row: ScheduleRow, run: Run) -> Draft:

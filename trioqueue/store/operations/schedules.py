@@ -78,8 +78,9 @@ def create_schedule(context: Context, draft: ScheduleDraft) -> Operation[Schedul
 def update_schedule(context: Context, draft: ScheduleDraft) -> Operation[Schedule]:
     """Replace a schedule's settings; what has run does not run again.
 
-    A new rule holds from now on.  If the rule stays, so does the next run, even one
-    that is due; a paused schedule stays paused, any other runs on, if it has runs left.
+    A new rule holds from now on.  If the rule stays, so does a run that is due; where
+    it starts and ends may move the next one.  A paused schedule stays paused, any other
+    runs on, if it has runs left.
 
     Raises:
         ScheduleNotFoundError: There is no such schedule.
@@ -136,7 +137,8 @@ def _place_after_update(
     same_rule = (bound.kind, encode_rule(bound)) == (row.kind, row.rule)
     same_span = (draft.start_at, draft.end_at) == (row.start_at, row.end_at)
     same = same_rule and same_span
-    if same and row.next_at is not None:
+    stays = same_span or _is_due_within(draft, row, context.now)
+    if same_rule and stays and row.next_at is not None:
         return _Place(row.next_at, row.next_nominal, row.cursor), None
     cursor = max(row.cursor, _dealt_with(draft, context.now))
     start = floor(cursor, draft.start_at)
@@ -145,6 +147,17 @@ def _place_after_update(
         raise _never(draft)
     at, nominal, _ = after.occurrence or (None, None, None)
     return _Place(at, nominal, cursor), after.reason
+
+
+def _is_due_within(draft: ScheduleDraft, row: ScheduleRow, now: int) -> bool:
+    """Say whether a run is due that the draft's start and end allow too."""
+    at = row.next_at
+    return (
+        at is not None
+        and at <= now
+        and (draft.start_at is None or draft.start_at <= at)
+        and (draft.end_at is None or at <= draft.end_at)
+    )
 
 
 def next_not_run(
