@@ -7,9 +7,12 @@ from datetime import UTC, date, datetime
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tests.schedules.shown import at
+from tests.schedules.test_calendar_rules import RULES
 from trioqueue import (
     Calendar,
     Cron,
@@ -105,6 +108,53 @@ async def simulate(end: datetime) -> list[tuple[float, str]]:
     assert len(ran) == sum(map(len, said.values()))
     # Trio itself draws lots among what wakes at the same instant.
     return sorted(ran)
+
+
+CRONS = st.builds(
+    lambda minute, hour, day, month, weekday, zone: Cron(
+        f"{minute} {hour} {day} {month} {weekday}", tz=zone
+    ),
+    st.integers(0, 59),
+    st.integers(0, 23),
+    st.sampled_from(["3", "1,15", "28-31", "L"]),
+    st.sampled_from(["*", "3", "2,11", "*/7"]),
+    st.sampled_from(["*", "1", "5", "3#2"]),
+    st.sampled_from(ZONES),
+)
+CALENDARS = st.builds(
+    lambda rules, zone, gap: Calendar(
+        rules, tz=zone, business_calendar=OFFICE, gap=gap
+    ),
+    st.lists(RULES.filter(lambda r: len(r.times) < 2), min_size=1, max_size=2),
+    st.sampled_from(ZONES),
+    st.sampled_from(["shift", "skip"]),
+)
+
+
+@settings(max_examples=5)
+@given(st.lists(CRONS | CALENDARS, min_size=2, max_size=3))
+def test_ten_years_of_any_schedules_are_what_their_previews_said(
+    rules: list[When],
+) -> None:
+    async def decade() -> None:
+        said: dict[str, list[datetime]] = {}
+        async with open_store("sqlite://:memory:", clock=TrioClock(START)) as store:
+            await store.create_queue("jobs")
+            for number, when in enumerate(rules):
+                created = await store.create_schedule(
+                    Schedule(f"s{number}", "jobs", when)
+                )
+                moments = created.when.preview(10_000, START)
+                said[created.id] = [moment for moment in moments if moment < END]
+            async with open_services(store):
+                await trio.sleep((END - START).total_seconds())
+            for schedule_id, moments in said.items():
+                runs = await store.schedule_history(schedule_id, limit=10_000)
+                posted = [run.posted_at.timestamp() for run in reversed(runs)]
+                assert posted == [moment.timestamp() for moment in moments]
+                assert {run.kind for run in runs} <= {"on_time"}
+
+    trio.run(decade, clock=MockClock(autojump_threshold=0))
 
 
 def test_a_decade_takes_seconds() -> None:
