@@ -184,7 +184,7 @@ def test_a_substitute_that_finds_no_day_within_a_month_is_dropped() -> None:
     assert [day.day for day in found[60:]] == [2, 3, 6, 7, 8, 9, 10, 13]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(CALENDARS)
 @example(US)
 @example(UK)
@@ -199,7 +199,7 @@ def test_it_agrees_with_a_model_day_by_day(calendar: BusinessCalendar) -> None:
         assert calendar.is_business_day(day.toordinal()) == (day in working), day
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(CALENDARS, st.dates(date(2004, 1, 1), date(2008, 12, 31)), st.integers(-60, 60))
 def test_next_previous_and_add_agree_with_a_list_of_days(
     calendar: BusinessCalendar, day: date, count: int

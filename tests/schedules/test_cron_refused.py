@@ -215,7 +215,7 @@ almost = st.lists(items, min_size=5, max_size=6).map(" ".join)
 @example("0 0 29 2 1-1/7", "")
 @example("* * */9 2 */6,5#5", "")
 def test_any_text_is_read_or_refused_soon(expression: str, seed: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         cron = Cron(expression, "Europe/Paris", seed=seed)
     except ValidationError as error:
@@ -230,4 +230,4 @@ def test_any_text_is_read_or_refused_soon(expression: str, seed: str) -> None:
         assert all(each.severity != "error" for each in cron.validate())
         assert Cron.from_document(cron.to_document()) == cron
     assert fields == {"expression"}
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

@@ -148,7 +148,7 @@ def _nearest(
     return [day for day in working if end <= day <= target][-1:]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(CALENDARS, st.sampled_from(NAMES), st.integers(1, 23), st.booleans())
 def test_built_in_ones_agree_with_a_model_over_a_decade(
     calendar: BusinessCalendar, name: str, number: int, backwards: bool

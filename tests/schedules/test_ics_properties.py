@@ -219,7 +219,7 @@ def outcome(text: str) -> str | None:
     return None
 
 
-@settings(max_examples=300, deadline=2_000)
+@settings(max_examples=300, deadline=20_000)
 @given(text=st.text(max_size=300))
 @example(text="")
 @example(text="BEGIN:VCALENDAR")
@@ -259,7 +259,7 @@ lines = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=2_000)
+@settings(max_examples=400, deadline=20_000)
 @given(data=st.data())
 def test_a_damaged_event_is_read_or_refused_and_nothing_else(
     data: st.DataObject,
@@ -275,7 +275,7 @@ def test_a_damaged_event_is_read_or_refused_and_nothing_else(
     assert problem is None or "ics" in problem or "rules" in problem
 
 
-@settings(max_examples=300, deadline=2_000)
+@settings(max_examples=300, deadline=20_000)
 @given(
     parts=st.lists(
         st.tuples(

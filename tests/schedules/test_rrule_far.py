@@ -40,9 +40,9 @@ def days(found: Calendar, count: int) -> list[date]:
 @pytest.mark.parametrize("freq", ["YEARLY", "MONTHLY", "DAILY", "HOURLY", "MINUTELY"])
 def test_a_sparse_rule_is_found_at_any_frequency(freq: str) -> None:
     text = f"FREQ={freq};BYMONTH=2;BYMONTHDAY=29;BYDAY=MO;BYHOUR=9;BYMINUTE=0"
-    started = time.perf_counter()
+    started = time.process_time()
     assert days(rule(text, "2017-01-01T09:00"), 1) == [date(2044, 2, 29)]
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_an_interval_may_meet_a_time_of_day_centuries_later(
     text: str, first: int
 ) -> None:
     # Found by stepping from the start through every period.
-    started = time.perf_counter()
+    started = time.process_time()
     assert [day.year for day in days(rule(text, "2026-01-01T09:00"), 1)] == [first]
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_an_interval_may_meet_a_time_of_day_centuries_later(
     ],
 )
 def test_a_rule_that_can_never_run_says_so_at_once(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert rule(text, "2026-01-01T09:00").next_after(EVER) is None
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
