@@ -49,9 +49,11 @@ def shell(tmp_path: Path) -> Mapping[str, str]:
     commands = tmp_path / "bin"
     commands.mkdir()
     python = shlex.quote(sys.executable)
+    # A place of its own: several at once would tidy up the same one.
+    basetemp = shlex.quote(f"--basetemp={tmp_path / 'basetemp'}")
     for name, start in {
         "python": python,
-        "pytest": f"{python} -m pytest -p no:cacheprovider",
+        "pytest": f"{python} -m pytest -p no:cacheprovider {basetemp}",
         "trioqueue": f"{python} -m trioqueue",
     }.items():
         script = commands / name
