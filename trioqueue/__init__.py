@@ -18,8 +18,9 @@ the command's ``--help``, cost next to nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from trioqueue._lazy import lazy_names
 
 if TYPE_CHECKING:
     from trioqueue.app import App as App
@@ -161,19 +162,4 @@ _HOMES: Final = {
 }
 """Where each public name lives; a test compares it with the imports above."""
 
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562)."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value = globals()[name] = getattr(import_module(home), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names, imported or not."""
-    return sorted({name for name in globals() if name.startswith("_")} | {*_HOME_OF})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

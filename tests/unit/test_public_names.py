@@ -67,7 +67,8 @@ def test_every_name_is_imported_from_where_type_checkers_see_it() -> None:
         for alias in node.names
         if alias.asname == alias.name
     }
-    assert seen == set(trioqueue._HOME_OF.items())
+    homes = trioqueue._HOMES.items()
+    assert seen == {(name, home) for home, names in homes for name in names}
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
