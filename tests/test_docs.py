@@ -12,9 +12,12 @@ import os
 import re
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -108,10 +111,24 @@ def run_and_kill(
         assert process.stdout is not None
         try:
             printed = [process.stdout.readline() for _ in range(lines)]
+            # What it printed is done; the page tells of the next one, cut off at work.
+            wait_until_one_runs(
+                place / shell["TRIOQUEUE_DB"].removeprefix("sqlite:///")
+            )
         finally:
             process.kill()
     assert process.returncode == -signal.SIGKILL
     return "".join(printed) + "Killed\n"
+
+
+def wait_until_one_runs(database: Path) -> None:
+    """Wait until a worker holds a message."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        running = "SELECT count(*) FROM tq_messages WHERE state = 2"
+        while connection.execute(running).fetchone() == (0,):
+            assert time.monotonic() < deadline, "no message is running"
+            time.sleep(0.005)
 
 
 def steps(session: str) -> Iterator[tuple[str, str]]:
