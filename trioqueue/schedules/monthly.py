@@ -12,8 +12,8 @@ from trioqueue.schedules.day_sets import LONGEST_MONTHS, month_span
 from trioqueue.schedules.reading import read_numbers
 from trioqueue.schedules.rrule import NthWeekday, RecurrenceRule
 from trioqueue.schedules.rule import (
+    DayRule,
     Problem,
-    Rule,
     Setting,
     truth,
     whole_number,
@@ -30,7 +30,7 @@ _CYCLE_MONTHS: Final = 4_800
 
 @final
 @attrs.frozen
-class Monthly(Rule):
+class Monthly(DayRule):
     """One day of each month; exactly one of the first five arguments says which.
 
     Args:

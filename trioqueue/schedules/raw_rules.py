@@ -22,7 +22,7 @@ from trioqueue.schedules.reading import (
 )
 from trioqueue.schedules.recurrence import RuleWalls
 from trioqueue.schedules.rrule import RecurrenceRule, parse_rrule
-from trioqueue.schedules.rule import Problem, Rule, Setting
+from trioqueue.schedules.rule import DayRule, Problem, Rule, Setting
 from trioqueue.schedules.source import Source
 from trioqueue.schedules.wall_clock import DAY, LAST_WALL, Zone, show_wall
 
@@ -105,17 +105,6 @@ class Recurrence(Rule):
         """
         return parse_rrule(self.rrule) if self.rrule else None
 
-    def days_from(self, setting: Setting, day: int) -> Iterator[int]:
-        """Give the days of its wall times from a day on."""
-        last = None
-        for source in self.compile(setting):
-            if source.walls is None:
-                continue
-            for wall in source.walls.walls_from(day * DAY):
-                if wall // DAY != last:
-                    last = wall // DAY
-                    yield last
-
     def compile(self, setting: Setting) -> list[Source]:
         """Make it ready to run."""
         zone = setting.zone
@@ -193,7 +182,7 @@ def _freeze(parameters: Any) -> Any:
 
 @final
 @attrs.frozen
-class Custom(Rule):
+class Custom(DayRule):
     """Days that a registered function gives; see `register_generator`.
 
     Args:

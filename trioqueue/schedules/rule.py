@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from datetime import datetime, time
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Self, final
 
 import attrs
@@ -90,10 +91,6 @@ class Rule(ABC):
         """Name what is wrong with the rule's own fields."""
 
     @abstractmethod
-    def days_from(self, setting: Setting, day: int) -> Iterator[int]:
-        """Give its days (ordinals) from a day on, ascending."""
-
-    @abstractmethod
     def words(self) -> str:
         """Say its days in words."""
 
@@ -124,11 +121,15 @@ class Rule(ABC):
                 "exchange the two",
             )
 
+    @abstractmethod
     def compile(self, setting: Setting) -> list[Source]:
         """Make it ready to run; it must have no problems."""
-        walls = DayWalls(
-            lambda day: self.days_from(setting, day), clocks_of(self.times)
-        )
+
+    def at_times(
+        self, setting: Setting, days_from: Callable[[int], Iterator[int]]
+    ) -> list[Source]:
+        """Make days, given from a day on, ready to run at the rule's times."""
+        walls = DayWalls(days_from, clocks_of(self.times))
         return [self.limited(Source(setting.zone, walls, setting.skip_gaps))]
 
     def limited(self, source: Source) -> Source:
@@ -171,6 +172,18 @@ class Rule(ABC):
         return cls(**{key: v for key, v in document.items() if key != "rule"})
 
 
+class DayRule(Rule):
+    """A rule that computes its days."""
+
+    @abstractmethod
+    def days_from(self, setting: Setting, day: int) -> Iterator[int]:
+        """Give its days (ordinals) from a day on, ascending."""
+
+    def compile(self, setting: Setting) -> list[Source]:
+        """Make it ready to run; it must have no problems."""
+        return self.at_times(setting, partial(self.days_from, setting))
+
+
 class RecurringRule(Rule):
     """A rule of days that iCalendar can say."""
 
@@ -178,14 +191,9 @@ class RecurringRule(Rule):
     def recurrence(self, setting: Setting) -> tuple[RecurrenceRule, int]:
         """Return an equal RRULE and the day it starts."""
 
-    def days_from(self, setting: Setting, day: int) -> Iterator[int]:
-        """Give its days from a day on."""
-        return self._days(setting)(day)
-
     def compile(self, setting: Setting) -> list[Source]:
         """Make it ready to run; the recurrence is built once."""
-        walls = DayWalls(self._days(setting), clocks_of(self.times))
-        return [self.limited(Source(setting.zone, walls, setting.skip_gaps))]
+        return self.at_times(setting, self._days(setting))
 
     def _days(self, setting: Setting) -> Callable[[int], Iterator[int]]:
         rule, start = self.recurrence(setting)

@@ -12,9 +12,9 @@ from trioqueue.schedules.day_sets import LONGEST_MONTHS
 from trioqueue.schedules.reading import date_problem, read_date, read_numbers
 from trioqueue.schedules.rrule import NthWeekday, RecurrenceRule
 from trioqueue.schedules.rule import (
+    DayRule,
     Problem,
     RecurringRule,
-    Rule,
     Setting,
     truth,
     whole_number,
@@ -220,7 +220,7 @@ class Yearly(RecurringRule):
 
 @final
 @attrs.frozen
-class BusinessDays(Rule):
+class BusinessDays(DayRule):
     """Every business day of the calendar, or the days so far from one.
 
     Args:
