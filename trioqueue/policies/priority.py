@@ -20,6 +20,15 @@ def claim_key(priority: int, ready_at: int) -> int:
     return (PRIORITIES[-1] - priority) * _BAND + ready_at
 
 
+BAND_STARTS: Final = tuple(band * _BAND for band in range(len(PRIORITIES)))
+"""The lowest key of each band: of priority 4, which is claimed first, down to 0."""
+
+
+def band_of(key: int) -> int:
+    """Return which band a claim key is in, counted from the highest priority."""
+    return key // _BAND
+
+
 def ready_at(key: int) -> int:
     """Return the ready instant that a claim key holds."""
     return key % _BAND

@@ -17,10 +17,10 @@ from trioqueue.policies.ending import Ending, Error, Verdict
 from trioqueue.policies.retry import delay_seconds, draw_for
 from trioqueue.store.operations.core import (
     RECLAIM,
-    Execute,
     ExecuteMany,
     Failure,
     Fetch,
+    queue_lock,
 )
 from trioqueue.store.operations.rows import (
     HeldRow,
@@ -74,6 +74,7 @@ def end(
     context: Context, requests: Sequence[EndRequest]
 ) -> Operation[list[MessageState | Failure]]:
     """End attempts; each answer is the state the message is in afterwards."""
+    yield queue_lock(*{request.key.queue for request in requests})
     held = yield from _held([request.key for request in requests])
     answers: list[MessageState | Failure | None] = [None] * len(requests)
     endings: list[tuple[HeldRow, Ending]] = []
@@ -104,7 +105,7 @@ def end(
             receipts.append(_receipt(request, outcome, context.now))
         yield ExecuteMany("insert_receipts", receipts)
         if any(receipt[0] % _PRUNE_EVERY == 0 for receipt in receipts):
-            yield Execute("prune_receipts", {"before": context.now - RECEIPT_MICROS})
+            yield Fetch("prune_receipts", {"before": context.now - RECEIPT_MICROS})
     if absent:
         yield from _answer_from_receipts(requests, absent, answers)
     return answers  # type: ignore[return-value]  # every index has its answer now
@@ -265,6 +266,7 @@ def expire(
     Each answer is whether the attempt was ended here: a heartbeat, an end or another
     reclaimer in between wins.
     """
+    yield queue_lock(*{message.queue for message in messages})
     rows = yield Fetch("held_messages", {"ids": [m.row_id for m in messages]})
     held = {row[0]: HeldRow._make(row) for row in rows}
     queues = yield from queues_by_id({row.queue_id for row in held.values()})

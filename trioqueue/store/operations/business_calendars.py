@@ -10,7 +10,7 @@ from trioqueue.errors import (
     TrioQueueError,
 )
 from trioqueue.model.schedule import ScheduleState
-from trioqueue.store.operations.core import Execute, Fetch
+from trioqueue.store.operations.core import Execute, Fetch, calendar_lock
 from trioqueue.store.operations.schedule_plan import (
     ENOUGH,
     NONE_LEFT,
@@ -39,6 +39,7 @@ def put_business_calendar(
     A run that is due already stays due.  A schedule that does not go together with it
     becomes ERRORED.
     """
+    yield calendar_lock(calendar_id, exclusive=True)
     known = yield from calendar_documents([calendar_id])
     if known.get(calendar_id) != document:
         yield Execute(
@@ -121,6 +122,7 @@ def delete_business_calendar(context: Context, calendar_id: str) -> Operation[No
         IllegalStateError: Schedules use it.
     """
     del context
+    yield calendar_lock(calendar_id, exclusive=True)
     yield from get_business_calendar(calendar_id)
     rows = yield Fetch("schedules_of_calendar", {"calendar_id": calendar_id})
     if rows:

@@ -10,7 +10,7 @@ from trioqueue.errors import IllegalStateError, MessageNotFoundError
 from trioqueue.model.message import Message, MessageState
 from trioqueue.model.spans import micros_to_instant
 from trioqueue.policies.ending import Verdict
-from trioqueue.store.operations.core import Execute, ExecuteMany
+from trioqueue.store.operations.core import Execute, ExecuteMany, queue_lock
 from trioqueue.store.operations.read import message_from
 from trioqueue.store.operations.rows import LiveRow, find_rows, queue_named
 from trioqueue.store.operations.settle import finishing
@@ -34,8 +34,9 @@ def cancel(
         QueueNotFoundError, MessageNotFoundError: There is no such thing.
         IllegalStateError: It runs and `abort` was not asked for, or it has finished.
     """
+    yield queue_lock(queue_name)
     queue = yield from queue_named(queue_name)
-    found = yield from find_rows(queue.queue_id, [message_id])
+    found = yield from find_rows(queue.queue_id, [message_id], lock=True)
     row = found.get(message_id)
     if row is None:
         raise MessageNotFoundError(queue_name, message_id)

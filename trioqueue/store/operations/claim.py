@@ -11,11 +11,13 @@ from trioqueue.model.payload import EncodingProblem, decode_payload
 from trioqueue.model.spans import micros_to_instant, optional_instant
 from trioqueue.policies.ending import Ending, Error
 from trioqueue.policies.lease import Deadlines, at_claim, merge, terms_of
+from trioqueue.policies.priority import BAND_STARTS
 from trioqueue.store.operations.core import (
     RECLAIM,
     ExecuteMany,
     Failure,
     Fetch,
+    queue_lock,
     tickets,
 )
 from trioqueue.store.operations.rows import (
@@ -57,6 +59,7 @@ class ReadyRow(NamedTuple):
     content_type: str
     metadata: str | None
     payload: bytes
+    claim_key: int
 
 
 class _Hold(NamedTuple):
@@ -77,7 +80,10 @@ def claim(
     A paused queue gives none.  A message that cannot be decoded becomes a dead letter
     and does not stand in the way of the ones behind it.
     """
-    queues = yield from queues_by_name({request.queue for request in requests})
+    names = {request.queue for request in requests}
+    # Whoever pauses a queue waits for this transaction.
+    yield queue_lock(*names)
+    queues = yield from queues_by_name(names)
     answers: list[list[Job] | Failure] = []
     for request in requests:
         queue = queues.get(request.queue)
@@ -96,11 +102,16 @@ def _claim_from(
     jobs: list[Job] = []
     while len(jobs) < request.limit:
         wanted = request.limit - len(jobs)
-        found = yield Fetch(
-            "ready_messages", {"queue_id": queue.queue_id, "limit": wanted}
-        )
+        marks = context.marks
+        lows = BAND_STARTS if marks is None else marks.lows(queue.queue_id)
+        parameters = {"queue_id": queue.queue_id, "limit": wanted}
+        for band, low in enumerate(lows):
+            parameters[f"low_{band}"] = low
+        found = yield Fetch("ready_messages", parameters)
         if not found:
             break
+        if marks is not None:
+            marks.claimed(queue.queue_id, (row[-1] for row in found))
         taken = yield from _take(
             context, queue, request, list(map(ReadyRow._make, found))
         )
@@ -114,13 +125,13 @@ def _take(
     context: Context, queue: QueueRow, request: ClaimRequest, rows: list[ReadyRow]
 ) -> Operation[list[Job]]:
     now = context.now
-    attempt_id = yield from tickets(len(rows))
+    attempt_ids = yield from tickets(len(rows))
     holds: dict[str | None, _Hold] = {}
     jobs = []
     updates = []
     undecodable = []
     running = MessageState.RUNNING
-    for row in rows:
+    for row, attempt_id in zip(rows, attempt_ids, strict=True):
         hold = holds.get(row.lease)
         if hold is None:
             hold = holds[row.lease] = _hold(context, queue, request, row.lease)
@@ -176,7 +187,6 @@ def _take(
                     token,
                 )
             )
-        attempt_id += 1
     yield ExecuteMany("claim_messages", updates)
     if undecodable:
         yield from settle(context, undecodable, {queue.queue_id: queue})

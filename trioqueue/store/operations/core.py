@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, final
 
 import attrs
+
+if TYPE_CHECKING:
+    from trioqueue.store.low_water import LowWaterMarks
 
 T = TypeVar("T")
 ItemT = TypeVar("ItemT")
@@ -33,20 +36,42 @@ class Fetch(NamedTuple):
 
 
 class Execute(NamedTuple):
-    """Run a statement and receive how many rows it touched."""
+    """Run a statement; nothing comes back, so that several may be sent at once."""
 
     name: str
     parameters: Parameters = MappingProxyType({})
 
 
 class ExecuteMany(NamedTuple):
-    """Run a statement for each parameter row; receive the rows touched in all."""
+    """Run a statement for each parameter row; nothing comes back."""
 
     name: str
     rows: Sequence[Row]
 
 
-Query: TypeAlias = Fetch | Execute | ExecuteMany
+class Lock(NamedTuple):
+    """Hold things by name until the transaction ends; nothing comes back.
+
+    Who changes messages holds their queues shared; who changes a queue itself holds it
+    exclusively, and so waits for the others.  A database with one writer at a time
+    has nothing to do.  Rows read before the lock may have changed since.
+    """
+
+    keys: tuple[str, ...]
+    exclusive: bool = False
+
+
+def queue_lock(*names: str, exclusive: bool = False) -> Lock:
+    """Hold queues as they are, whether or not they exist."""
+    return Lock(tuple(f"queue:{name}" for name in names), exclusive)
+
+
+def calendar_lock(calendar_id: str, *, exclusive: bool = False) -> Lock:
+    """Hold a stored business calendar as it is."""
+    return Lock((f"calendar:{calendar_id}",), exclusive)
+
+
+Query: TypeAlias = Fetch | Execute | ExecuteMany | Lock
 Operation: TypeAlias = Generator[Query, Any, T]
 
 SCHEDULER: Final = "scheduler"
@@ -100,12 +125,17 @@ class Context:
             its locks.
         token: Draws the random bits of an attempt's token.
         salt: Seeds the draws of jitter.
+        shared: Whether other transactions may commit between two statements of this
+            one, so that what was not there may be there now.
+        marks: Where claims need not look, if the database has such places.
         effects: Where the operation notes what others may wait for.
     """
 
     now: int
     token: Callable[[int], int]
     salt: bytes
+    shared: bool = False
+    marks: LowWaterMarks | None = None
     effects: Effects = attrs.field(factory=Effects)
 
 
@@ -126,11 +156,17 @@ def unwrap(answer: T | Failure) -> T:
     return answer
 
 
-def tickets(count: int) -> Operation[int]:
-    """Draw `count` consecutive numbers that never decrease; return the first.
+class OvertakenError(Exception):
+    """Another transaction has changed what this one relied on; it must run again."""
+
+
+def tickets(count: int) -> Operation[Sequence[int]]:
+    """Draw `count` rising numbers, each above all that this row's past has seen.
 
     They number messages, order the ready ones and fence attempts.
     """
     rows = yield Fetch("take_tickets", {"count": count})
-    last: int = rows[0][0]
-    return last - count + 1
+    last: int = rows[-1][0]
+    if len(rows) == count:
+        return sorted(row[0] for row in rows)
+    return range(last - count + 1, last + 1)

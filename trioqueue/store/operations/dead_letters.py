@@ -13,12 +13,19 @@ from trioqueue.errors import (
 from trioqueue.model.message import DeadLetter, DeadLetterStats, Message, MessageState
 from trioqueue.model.spans import micros_to_instant, optional_instant
 from trioqueue.policies.priority import claim_key
-from trioqueue.store.operations.core import SCHEDULER, ExecuteMany, Fetch, tickets
+from trioqueue.store.operations.core import (
+    SCHEDULER,
+    ExecuteMany,
+    Fetch,
+    queue_lock,
+    tickets,
+)
 from trioqueue.store.operations.read import records_of
 from trioqueue.store.operations.rows import (
     FinishedRow,
     LiveRow,
     find_rows,
+    insert_messages,
     queue_named,
     queues_by_id,
     queues_by_name,
@@ -141,6 +148,7 @@ def requeue(
         QueueNotFoundError, MessageNotFoundError: There is no such thing.
         ConflictError: The target already has a message of this id.
     """
+    yield queue_lock(queue_name, *(() if target is None else (target,)))
     queue, row = yield from _dead_letter(queue_name, message_id)
     destination = queue if target is None else (yield from queue_named(target))
     if destination.queue_id != queue.queue_id:
@@ -165,6 +173,8 @@ def requeue_batch(
     Only rows up to `newest_id` count, so that a message which dies again meanwhile, in
     a new row, is not taken twice.
     """
+    if target is not None:
+        yield queue_lock(target)
     scope = yield from scope_of(name)
     rows = yield scope.fetch(
         "oldest_dead_letters", reason=reason, newest_id=newest_id, limit=len(delays)
@@ -203,12 +213,12 @@ def _revive(
     delays: Sequence[int],
 ) -> Operation[list[Message]]:
     """Move dead letters back among the living, their attempts reset."""
-    ticket = yield from tickets(len(pairs))
+    numbers = yield from tickets(len(pairs))
     now = context.now
     inserts = []
     messages = []
     for place, (row, queue) in enumerate(pairs):
-        number = ticket + place
+        number = numbers[place]
         due = now + delays[place] if delays[place] else None
         state = MessageState.PENDING if due is None else MessageState.INVISIBLE
         if due is None:
@@ -245,7 +255,9 @@ def _revive(
     ids = [(row.id,) for row, _ in pairs]
     yield ExecuteMany("delete_attempts", ids)
     yield ExecuteMany("delete_history", ids)
-    yield ExecuteMany("insert_messages", inserts)
+    # One that goes back to its own queue has left the history just now.
+    named = [(queue.queue_id, row.message_id) for row, queue in pairs]
+    yield from insert_messages(context, inserts, named)
     return messages
 
 
@@ -256,7 +268,7 @@ def _dead_letter(
     queues = yield from queues_by_name([queue_name])
     if queue_name in queues:
         queue = queues[queue_name]
-        found = yield from find_rows(queue.queue_id, [message_id])
+        found = yield from find_rows(queue.queue_id, [message_id], lock=True)
         row = found.get(message_id)
         if isinstance(row, FinishedRow) and row.state == MessageState.ERRORED:
             return queue, row

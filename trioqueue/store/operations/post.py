@@ -18,8 +18,12 @@ from trioqueue.model.spans import (
     optional_instant,
 )
 from trioqueue.policies.priority import claim_key
-from trioqueue.store.operations.core import SCHEDULER, ExecuteMany, tickets
-from trioqueue.store.operations.rows import find_rows, queues_by_name
+from trioqueue.store.operations.core import SCHEDULER, queue_lock, tickets
+from trioqueue.store.operations.rows import (
+    find_rows,
+    insert_messages,
+    queues_by_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +96,9 @@ def post(
     The same id with the same content is a duplicate and returns what is stored; with
     other content it is a conflict.
     """
-    queues = yield from queues_by_name({draft.queue for draft in drafts})
+    names = {draft.queue for draft in drafts}
+    yield queue_lock(*names)
+    queues = yield from queues_by_name(names)
     answers: list[PostResult | None] = [None] * len(drafts)
     accepted: list[int] = []
     for index, draft in enumerate(drafts):
@@ -235,12 +241,12 @@ def _insert(
     queues: Mapping[str, QueueRow],
     answers: list[PostResult | None],
 ) -> Operation[None]:
-    ticket = yield from tickets(len(fresh))
+    numbers = yield from tickets(len(fresh))
     now, effects = context.now, context.effects
     created_at = micros_to_instant(now)
     posted, invisible = PostOutcome.POSTED, MessageState.INVISIBLE
     rows = []
-    for index in fresh:
+    for index, ticket in zip(fresh, numbers, strict=True):
         draft = drafts[index]
         queue = queues[draft.queue]
         maximum = draft.max_attempts
@@ -275,7 +281,6 @@ def _insert(
                 draft.content,
             )
         )
-        ticket += 1
         answers[index] = PostResult(
             posted,
             Message(
@@ -294,4 +299,9 @@ def _insert(
                 draft.lease,
             ),
         )
-    yield ExecuteMany("insert_messages", rows)
+    named = [
+        (queues[drafts[index].queue].queue_id, drafts[index].message_id)
+        for index in fresh
+        if not drafts[index].generated
+    ]
+    yield from insert_messages(context, rows, named)

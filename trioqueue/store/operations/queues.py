@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trioqueue.errors import IllegalStateError, QueueExistsError
 from trioqueue.model.options_codec import decode_options, encode_options
 from trioqueue.model.queue import dead_letter_name
-from trioqueue.store.operations.core import Execute, Fetch
+from trioqueue.store.operations.core import Execute, Fetch, queue_lock
 from trioqueue.store.operations.rows import QueueRow, queue_named, queues_by_name
 from trioqueue.store.operations.schedules import check_queue_unused
 
@@ -49,6 +49,7 @@ def update_queue(
     Raises:
         QueueNotFoundError: There is no such queue.
     """
+    yield queue_lock(name, exclusive=True)
     queue = yield from queue_named(name)
     yield Execute(
         "update_queue",
@@ -88,6 +89,7 @@ def delete_queue(context: Context, name: str, *, force: bool) -> Operation[None]
         IllegalStateError: Messages are live, dead letters are kept or schedules post to
             it, and not `force`.
     """
+    yield queue_lock(name, exclusive=True)
     queue = yield from queue_named(name)
     yield from check_queue_unused(name, force=force)
     parameters = {"queue_id": queue.queue_id}
@@ -110,6 +112,7 @@ def delete_queue(context: Context, name: str, *, force: bool) -> Operation[None]
 
 def pause_queue(context: Context, name: str, reason: str | None) -> Operation[Queue]:
     """Refuse claims from now on; pausing again changes the reason only."""
+    yield queue_lock(name, exclusive=True)
     queue = yield from queue_named(name)
     paused_at = context.now if queue.paused_at is None else queue.paused_at
     yield Execute(
@@ -121,6 +124,7 @@ def pause_queue(context: Context, name: str, reason: str | None) -> Operation[Qu
 
 def resume_queue(context: Context, name: str) -> Operation[Queue]:
     """Allow claims again."""
+    yield queue_lock(name, exclusive=True)
     queue = yield from queue_named(name)
     yield Execute(
         "set_paused", {"queue_id": queue.queue_id, "paused_at": None, "reason": None}

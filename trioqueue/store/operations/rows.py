@@ -13,12 +13,12 @@ from trioqueue.model.options_codec import decode_options
 from trioqueue.model.payload import EncodingProblem, decode_json, decode_payload
 from trioqueue.model.queue import Queue, QueueOptions
 from trioqueue.model.spans import micros_to_instant, optional_instant
-from trioqueue.store.operations.core import Fetch
+from trioqueue.store.operations.core import ExecuteMany, Fetch, OvertakenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from trioqueue.store.operations.core import Operation, Row
+    from trioqueue.store.operations.core import Context, Operation, Row
 
 
 class QueueRow(NamedTuple):
@@ -236,13 +236,51 @@ def queue_named(name: str) -> Operation[QueueRow]:
 
 
 def find_rows(
-    queue_id: int, message_ids: Sequence[str]
+    queue_id: int, message_ids: Sequence[str], *, lock: bool = False
 ) -> Operation[dict[str, AnyRow]]:
-    """Fetch messages of a queue by id, live or finished."""
+    """Fetch messages of a queue by id, live or finished.
+
+    Args:
+        queue_id: Which queue.
+        message_ids: Those that do not exist are missing from the answer.
+        lock: Keep them as they are until the transaction ends.
+    """
     parameters = {"queue_id": queue_id, "message_ids": list(message_ids)}
+    live, finished = "live_by_message_id", "finished_by_message_id"
+    if lock:
+        live, finished = "lock_live", "lock_finished"
     found: dict[str, AnyRow] = {}
-    for row in (yield Fetch("finished_by_message_id", parameters)):
-        found[row[2]] = FinishedRow._make(row)
-    for row in (yield Fetch("live_by_message_id", parameters)):
+    # In this order: a message that finishes between the two is seen all the same.
+    for row in (yield Fetch(live, parameters)):
         found[row[2]] = LiveRow._make(row)
+    for row in (yield Fetch(finished, parameters)):
+        found.setdefault(row[2], FinishedRow._make(row))
     return found
+
+
+def insert_messages(
+    context: Context,
+    rows: Sequence[Row],
+    named: Iterable[tuple[int, str]],
+) -> Operation[None]:
+    """Write live messages whose ids the caller has found free.
+
+    Args:
+        context: Says whether others may have written meanwhile.
+        rows: What to write.
+        named: The (queue id, message id) pairs that somebody else may know too.
+
+    Raises:
+        OvertakenError: One of them was posted and has finished since.
+    """
+    yield ExecuteMany("insert_messages", rows)
+    if not context.shared:
+        return
+    by_queue: dict[int, list[str]] = {}
+    for queue_id, message_id in named:
+        by_queue.setdefault(queue_id, []).append(message_id)
+    for queue_id, message_ids in by_queue.items():
+        parameters = {"queue_id": queue_id, "message_ids": message_ids}
+        if (yield Fetch("finished_by_message_id", parameters)):
+            message = "a message finished while another of its id was posted"
+            raise OvertakenError(message)

@@ -232,19 +232,22 @@ def occurrence_id(schedule_id: str, nominal: int) -> str:
     return f"{schedule_id}:{iso_instant(nominal)}"
 
 
-def schedules_by_id(schedule_ids: list[str]) -> Operation[dict[str, ScheduleRow]]:
+def schedules_by_id(
+    schedule_ids: list[str], *, lock: bool = False
+) -> Operation[dict[str, ScheduleRow]]:
     """Fetch schedules; ids that do not exist are missing from the answer."""
-    rows = yield Fetch("schedules_by_id", {"schedule_ids": schedule_ids})
+    name = "lock_schedules" if lock else "schedules_by_id"
+    rows = yield Fetch(name, {"schedule_ids": schedule_ids})
     return {row[1]: ScheduleRow._make(row) for row in rows}
 
 
-def schedule_of(schedule_id: str) -> Operation[ScheduleRow]:
-    """Fetch one schedule.
+def schedule_of(schedule_id: str, *, lock: bool = False) -> Operation[ScheduleRow]:
+    """Fetch one schedule, and with `lock` keep it until the transaction ends.
 
     Raises:
         ScheduleNotFoundError: There is none of this id.
     """
-    found = yield from schedules_by_id([schedule_id])
+    found = yield from schedules_by_id([schedule_id], lock=lock)
     if schedule_id not in found:
         raise ScheduleNotFoundError(schedule_id)
     return found[schedule_id]

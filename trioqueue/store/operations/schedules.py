@@ -10,7 +10,12 @@ from trioqueue.errors import (
     ValidationError,
 )
 from trioqueue.model.schedule import ScheduleState
-from trioqueue.store.operations.core import Execute, Fetch
+from trioqueue.store.operations.core import (
+    Execute,
+    Fetch,
+    calendar_lock,
+    queue_lock,
+)
 from trioqueue.store.operations.post import limit_issues
 from trioqueue.store.operations.rows import queue_named
 from trioqueue.store.operations.schedule_plan import (
@@ -48,6 +53,7 @@ def create_schedule(context: Context, draft: ScheduleDraft) -> Operation[Schedul
         QueueNotFoundError: There is no such queue.
         ValidationError: The queue would not take its messages, or it would never run.
     """
+    yield from _hold_surroundings(draft)
     row = (yield from schedules_by_id([draft.schedule_id])).get(draft.schedule_id)
     if row is not None:
         bound = draft.when.bind(draft.schedule_id, row.created_at)
@@ -87,7 +93,8 @@ def update_schedule(context: Context, draft: ScheduleDraft) -> Operation[Schedul
         QueueNotFoundError: There is no such queue.
         ValidationError: The queue would not take its messages, or it would never run.
     """
-    row = yield from schedule_of(draft.schedule_id)
+    yield from _hold_surroundings(draft)
+    row = yield from schedule_of(draft.schedule_id, lock=True)
     bound = draft.when.bind(draft.schedule_id, row.created_at)
     yield from _check_message(draft)
     when = yield from resolve(bound)
@@ -194,6 +201,14 @@ def _never(draft: ScheduleDraft) -> ValidationError:
     return ValidationError.of("when", "it never runs from now, or start_at, to end_at")
 
 
+def _hold_surroundings(draft: ScheduleDraft) -> Operation[None]:
+    """Keep the queue and the calendar that a schedule names."""
+    yield queue_lock(draft.queue)
+    calendar_id = draft.when.business_calendar_id
+    if calendar_id is not None:
+        yield calendar_lock(calendar_id)
+
+
 def _check_message(draft: ScheduleDraft) -> Operation[None]:
     queue = yield from queue_named(draft.queue)
     if issues := limit_issues(draft.message, queue.options):
@@ -249,7 +264,7 @@ def list_schedules(
 def delete_schedule(context: Context, schedule_id: str) -> Operation[None]:
     """Delete a schedule with its history; its messages stay."""
     del context
-    row = yield from schedule_of(schedule_id)
+    row = yield from schedule_of(schedule_id, lock=True)
     for statement in ("delete_schedule_runs", "delete_schedule"):
         yield Execute(statement, {"schedule_row": row.schedule_row})
 
@@ -264,7 +279,7 @@ def pause_schedule(
         IllegalStateError: It is COMPLETED.
     """
     del context
-    row = yield from schedule_of(schedule_id)
+    row = yield from schedule_of(schedule_id, lock=True)
     if row.state == COMPLETED:
         message = (
             f"schedule {schedule_id!r} is COMPLETED ({row.reason}), so that there is "
@@ -286,7 +301,7 @@ def resume_schedule(context: Context, schedule_id: str) -> Operation[Schedule]:
         ValidationError: Its rule cannot be used.
         BusinessCalendarNotFoundError: Its business calendar is gone.
     """
-    row = yield from schedule_of(schedule_id)
+    row = yield from schedule_of(schedule_id, lock=True)
     if row.state == SCHEDULED:
         return row.to_schedule()
     if row.state == COMPLETED:
@@ -295,6 +310,8 @@ def resume_schedule(context: Context, schedule_id: str) -> Operation[Schedule]:
             "give it more to do with update_schedule"
         )
         raise IllegalStateError(message)
+    if row.calendar_id is not None:
+        yield calendar_lock(row.calendar_id)
     when = yield from resolve(decode_when(row.kind, row.rule))
     # Asked even where the place is known, so that a rule that cannot be read is told.
     start = floor(row.cursor, row.start_at)

@@ -134,10 +134,10 @@ def _write(  # noqa: PLR0917  one list for each statement
     now: int,
 ) -> Operation[None]:
     if ready:
-        ticket = yield from tickets(len(ready))
+        numbers = yield from tickets(len(ready))
         rows = [
-            (outcome.attempts, claim_key(row.priority, now), ticket + place, row.id)
-            for place, (row, outcome) in enumerate(ready)
+            (outcome.attempts, claim_key(row.priority, now), number, row.id)
+            for number, (row, outcome) in zip(numbers, ready, strict=True)
         ]
         yield ExecuteMany("make_ready", rows)
     if delayed:

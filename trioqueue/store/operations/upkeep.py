@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from trioqueue.policies.priority import claim_key
 from trioqueue.store.operations.attempts import RECEIPT_MICROS
-from trioqueue.store.operations.core import Execute, ExecuteMany, Fetch, tickets
+from trioqueue.store.operations.core import ExecuteMany, Fetch, tickets
 
 if TYPE_CHECKING:
     from trioqueue.store.operations.core import Context, Operation
@@ -20,11 +20,11 @@ def promote_due(context: Context) -> Operation[int]:
     rows = yield Fetch("due_messages", {"now": context.now, "limit": PROMOTE_BATCH})
     if not rows:
         return 0
-    ticket = yield from tickets(len(rows))
+    numbers = yield from tickets(len(rows))
     updates = []
-    for place, (row_id, queue, priority, due_at) in enumerate(rows):
+    for number, (row_id, queue, priority, due_at) in zip(numbers, rows, strict=True):
         # It became ready when it fell due, however late this service is.
-        updates.append((claim_key(priority, due_at), ticket + place, row_id))
+        updates.append((claim_key(priority, due_at), number, row_id))
         context.effects.ready.add(queue)
     yield ExecuteMany("promote_messages", updates)
     return len(rows)
@@ -49,8 +49,8 @@ def clean_up(context: Context) -> Operation[int]:
 def prune_receipts(context: Context) -> Operation[int]:
     """Forget a batch of answers to attempts that ended long ago; return how many."""
     before = context.now - RECEIPT_MICROS
-    count: int = yield Execute("prune_receipts", {"before": before})
-    return count
+    rows = yield Fetch("prune_receipts", {"before": before})
+    return len(rows)
 
 
 def next_release() -> Operation[int | None]:

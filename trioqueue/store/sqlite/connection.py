@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, final
 
 from trioqueue.errors import SchemaVersionError, StoreUnavailableError, TrioQueueError
-from trioqueue.store.operations.core import ExecuteMany, Fetch
+from trioqueue.store.operations.core import ExecuteMany, Fetch, Lock
 from trioqueue.store.sqlite import migrations
 from trioqueue.store.sqlite.patience import try_until
 from trioqueue.store.sqlite.statements import STATEMENTS
@@ -157,30 +157,32 @@ class Connection:
     def _run(self, query: Any) -> Any:
         cursor = self._cursor
         if type(query) is ExecuteMany:
-            return self._run_many(query)
+            self._run_many(query)
+            return None
+        if type(query) is Lock:
+            return None  # whoever writes has the database for himself
         parameters = {
             key: json.dumps(value) if type(value) is list else value
             for key, value in query.parameters.items()
         }
         cursor.execute(STATEMENTS[query.name], parameters)
-        return cursor.fetchall() if type(query) is Fetch else cursor.rowcount
+        return cursor.fetchall() if type(query) is Fetch else None
 
-    def _run_many(self, query: ExecuteMany) -> int:
+    def _run_many(self, query: ExecuteMany) -> None:
         """Run a statement for many rows, up to 64 of them at once.
 
         SQLite is asked once for all of them, so this thread needs the interpreter's
         lock once, and not once a row: the Trio thread keeps it meanwhile.
         """
         cursor, rows = self._cursor, query.rows
-        touched = start = 0
+        start = 0
         for size in CHUNKS:
             while len(rows) - start >= size:
                 end = start + size
                 sql = _many(query.name, len(rows[start]), size)
                 flat = list(chain.from_iterable(rows[start:end]))
-                touched += cursor.execute(sql, flat).rowcount
+                cursor.execute(sql, flat)
                 start = end
-        return touched
 
     def close(self) -> None:
         """Close it; an open transaction is rolled back."""

@@ -109,6 +109,7 @@ HISTORY_STATEMENTS: Final = {
         WHERE finished_at <= :before AND attempt_id IN (
             SELECT attempt_id FROM tq_receipts ORDER BY attempt_id LIMIT 2048
         )
+        RETURNING attempt_id
     """,
     "dead_letter_name_known": """
         SELECT 1 FROM tq_queues WHERE dead_letter_name = :name

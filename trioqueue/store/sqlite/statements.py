@@ -12,6 +12,7 @@ from typing import Final
 
 from trioqueue.store.operations.claim import ReadyRow
 from trioqueue.store.operations.rows import HeldRow, LiveRow
+from trioqueue.store.sqlite.copy_statements import COPY_STATEMENTS
 from trioqueue.store.sqlite.history_statements import HISTORY_STATEMENTS
 from trioqueue.store.sqlite.schedule_statements import SCHEDULE_STATEMENTS
 
@@ -218,9 +219,18 @@ MESSAGE_STATEMENTS: Final = {
     """,
 }
 
+_ALIKE: Final = {
+    # Here a transaction that writes is alone: what it has read stays as it is.
+    "lock_live": MESSAGE_STATEMENTS["live_by_message_id"],
+    "lock_finished": HISTORY_STATEMENTS["finished_by_message_id"],
+    "lock_schedules": SCHEDULE_STATEMENTS["schedules_by_id"],
+}
+
 STATEMENTS: Final[dict[str, str]] = {
+    **_ALIKE,
     **QUEUE_STATEMENTS,
     **MESSAGE_STATEMENTS,
     **HISTORY_STATEMENTS,
     **SCHEDULE_STATEMENTS,
+    **COPY_STATEMENTS,
 }
