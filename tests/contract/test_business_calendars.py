@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import QUEUE, World, contract, on_files
+from tests.helpers import QUEUE, World, contract, on_shared
 from tests.scheduling import go_to, posted
 from trioqueue import (
     BusinessCalendarNotFoundError,
@@ -211,7 +211,7 @@ async def test_a_calendar_in_use_is_not_deleted(world: World) -> None:
     await world.store.delete_business_calendar("plant")
 
 
-@on_files
+@on_shared
 @contract
 async def test_a_calendar_that_is_lost_or_damaged_stops_its_schedules_only(
     world: World,
@@ -219,7 +219,7 @@ async def test_a_calendar_that_is_lost_or_damaged_stops_its_schedules_only(
     first = await prepare(world)
     own = Calendar([BusinessDays(times=["09:00"])], business_calendar=ALWAYS)
     await world.store.create_schedule(plant_schedule(id="t", when=own))
-    world.write_to_file("UPDATE tq_business_calendars SET document = '{}'")
+    world.write_behind("UPDATE tq_business_calendars SET document = '{}'")
     await go_to(world, first, 1)
     assert await run_calendars(world.store) == 1
     state = await world.store.get_schedule("s")
@@ -230,11 +230,11 @@ async def test_a_calendar_that_is_lost_or_damaged_stops_its_schedules_only(
     assert await run_calendars(world.store) == 1
 
 
-@on_files
+@on_shared
 @contract
 async def test_a_schedule_without_its_calendar_ends_in_an_error(world: World) -> None:
     first = await prepare(world)
-    world.write_to_file("DELETE FROM tq_business_calendars")
+    world.write_behind("DELETE FROM tq_business_calendars")
     await go_to(world, first, 1)
     assert await run_calendars(world.store) == 0
     state = await world.store.get_schedule("s")

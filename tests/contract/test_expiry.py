@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import trio
 
-from tests.helpers import QUEUE, World, contract, ids, on_files
+from tests.helpers import QUEUE, World, contract, ids, on_shared
 from trioqueue import (
     ExpiredMessage,
     Job,
@@ -196,7 +196,7 @@ async def _messages(world: World, jobs: list[Job]) -> list[Message]:
     return [await world.store.get_message(QUEUE, name) for name in ids(jobs)]
 
 
-@on_files
+@on_shared
 @contract
 async def test_reclaimers_of_two_stores_share_one_transition(world: World) -> None:
     """A3, with the second reclaimer in a store of its own."""

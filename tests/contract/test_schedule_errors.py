@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from tests.helpers import QUEUE, World, contract, on_files
+from tests.helpers import QUEUE, World, contract, on_shared
 from tests.scheduling import every, posted, run_cron, schedule
 from trioqueue import (
     Misfire,
@@ -83,7 +83,7 @@ async def test_a_message_that_no_longer_fits_ends_in_an_error(world: World) -> N
     assert await run_cron(world.store) == 3
 
 
-@on_files
+@on_shared
 @contract
 async def test_a_rule_that_cannot_be_read_stops_its_own_schedule_only(
     world: World,
@@ -92,8 +92,8 @@ async def test_a_rule_that_cannot_be_read_stops_its_own_schedule_only(
     for name in ("a", "b", "c", "d"):
         await world.store.create_schedule(schedule(3600, id=name))
     update = "UPDATE tq_schedules SET rule = ? WHERE schedule_id = ?"
-    world.write_to_file(update, "no JSON", "b")
-    world.write_to_file(update, '{"from": "the future"}', "c")
+    world.write_behind(update, "no JSON", "b")
+    world.write_behind(update, '{"from": "the future"}', "c")
     await world.advance(3600)
     assert await run_cron(world.store) == 2
     listed = await world.store.list_schedules()
@@ -114,14 +114,14 @@ async def test_a_rule_that_cannot_be_read_stops_its_own_schedule_only(
     assert state.state is ScheduleState.SCHEDULED
 
 
-@on_files
+@on_shared
 @contract
 async def test_damaged_metadata_stops_its_own_schedule_only(world: World) -> None:
     await world.make_queue()
     for name in ("a", "b"):
         await create(world.store, id=name, metadata={"own": 1})
     update = "UPDATE tq_schedules SET metadata = ? WHERE schedule_id = ?"
-    world.write_to_file(update, "no JSON", "a")
+    world.write_behind(update, "no JSON", "a")
     await world.advance(3600)
     assert await run_cron(world.store) == 1
     damaged, sound = await world.store.list_schedules()
@@ -129,12 +129,12 @@ async def test_damaged_metadata_stops_its_own_schedule_only(world: World) -> Non
     assert (sound.state, sound.run_count) == (ScheduleState.SCHEDULED, 1)
 
 
-@on_files
+@on_shared
 @contract
 async def test_a_kind_of_a_newer_version_is_left_alone(world: World) -> None:
     await world.make_queue()
     await create(world.store)
-    world.write_to_file("UPDATE tq_schedules SET kind = 'solar', rule = '{}'")
+    world.write_behind("UPDATE tq_schedules SET kind = 'solar', rule = '{}'")
     await world.advance(3600)
     assert await run_cron(world.store) == 0
     state = await world.store.get_schedule("s")

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 import trio
 
-from tests.helpers import QUEUE, World, contract, on_files
+from tests.helpers import QUEUE, World, contract, on_shared
 from trioqueue import (
     Job,
     LeaseLostError,
@@ -86,7 +86,7 @@ async def test_closing_a_store_ends_the_wait_of_those_who_use_it(world: World) -
     assert len(ended) == 1
 
 
-@on_files
+@on_shared
 @contract
 async def test_everything_is_there_when_it_is_opened_again(world: World) -> None:
     options = QueueOptions(retention=RetentionPolicy.keep_forever())
@@ -111,7 +111,7 @@ async def test_everything_is_there_when_it_is_opened_again(world: World) -> None
         await store.complete(held)
 
 
-@on_files
+@on_shared
 @contract
 async def test_attempt_ids_go_on_growing_when_it_is_opened_again(
     world: World,
@@ -129,7 +129,7 @@ async def test_attempt_ids_go_on_growing_when_it_is_opened_again(
     assert len({job.token for job in seen}) == 4
 
 
-@on_files
+@on_shared
 @contract
 async def test_what_a_vanished_worker_held_comes_back(world: World) -> None:
     """The holder's process is gone; its lease still runs, and then ends."""
@@ -146,7 +146,7 @@ async def test_what_a_vanished_worker_held_comes_back(world: World) -> None:
     await world.store.complete(job)
 
 
-@on_files
+@on_shared
 @contract
 async def test_workers_of_two_stores_share_the_work(world: World) -> None:
     """Row 12, with every other worker on a connection of its own."""
@@ -167,7 +167,7 @@ async def test_workers_of_two_stores_share_the_work(world: World) -> None:
     assert await world.counts() == {}
 
 
-@on_files
+@on_shared
 @contract
 async def test_a_pause_through_one_store_holds_for_the_other(world: World) -> None:
     await world.make_queue()

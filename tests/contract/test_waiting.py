@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.helpers import QUEUE, World, contract, ids, on_files
+from tests.helpers import QUEUE, World, contract, ids, on_shared
 from trioqueue import Job, NewMessage, QueueNotFoundError
 
 SOON = 5.0
@@ -191,7 +191,7 @@ async def test_a_queue_deleted_under_a_waiter_is_not_found(world: World) -> None
             await world.store.delete_queue(QUEUE)
 
 
-@on_files
+@on_shared
 @contract
 async def test_a_post_through_another_store_wakes_a_waiter(world: World) -> None:
     await world.make_queue()

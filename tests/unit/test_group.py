@@ -36,7 +36,8 @@ from trioqueue.store.sqlite.connection import (
     open_connection,
     prepare_database,
 )
-from trioqueue.store.sqlite.group import Request, run_group
+from trioqueue.store.requests import Request
+from trioqueue.store.sqlite.group import run_group
 
 NOW = 1_700_000_000_000_000
 

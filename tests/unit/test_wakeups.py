@@ -161,7 +161,7 @@ async def test_everybody_who_waits_for_a_message_to_finish_is_woken(
         assert one.is_set()
         assert other.is_set()
         assert not unconcerned.is_set()
-    assert hub.finished_keys() == []
+    assert hub.wanted()[2] == []
     assert not waiting(hub)
     hub.announce(effects)
 

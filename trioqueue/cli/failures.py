@@ -148,8 +148,9 @@ def _text_of(error: Exception) -> str:
             return _in_options(str(error), "abort=True", "--abort")
         case errors.SchemaVersionError(found=found, known=known) if found <= known:
             return (
-                f"{str(error).partition(';')[0]}; 'trioqueue queue create NAME' and "
-                "'trioqueue worker' bring a database up to date"
+                f"{str(error).partition(';')[0]}; bring the database up to date with "
+                "'trioqueue migrate' ('trioqueue queue create NAME' and 'trioqueue "
+                "worker' do it as well)"
             )
         case _:
             return str(error)

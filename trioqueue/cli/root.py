@@ -32,6 +32,15 @@ COMMANDS: Final = {
         "trioqueue.cli.schedule:schedule",
         "Create, look at, pause and trigger schedules.",
     ),
+    "copy": LazyCommand(
+        "trioqueue.cli.copy:copy", "Copy everything into another database."
+    ),
+    "migrate": LazyCommand(
+        "trioqueue.cli.migrate:migrate", "Bring a database's tables up to date."
+    ),
+    "doctor": LazyCommand(
+        "trioqueue.cli.doctor:doctor", "Look for what is wrong with a database."
+    ),
 }
 """Every subcommand; one whose module is not there does not exist."""
 

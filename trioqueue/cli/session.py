@@ -46,7 +46,7 @@ class Session:
 
         from trioqueue.store import open_store
 
-        self._check_file(create=create)
+        self.check_file(create=create)
 
         async def main() -> T:
             async with open_store(self.url, migrate=create) as store:
@@ -54,7 +54,8 @@ class Session:
 
         return trio.run(main)
 
-    def _check_file(self, *, create: bool) -> None:
+    def check_file(self, *, create: bool) -> None:
+        """Refuse a database that is no file, or, unless `create`, no file yet."""
         if not self.url.startswith("sqlite:"):
             return
         from trioqueue.store.url import parse_url
@@ -66,7 +67,7 @@ class Session:
                 "--db sqlite:///jobs.db",
                 USAGE,
             )
-        if create or _may_exist(path):
+        if create or may_exist(path):
             return
         option = "" if self.url == DEFAULT_URL else f"--db {shlex.quote(self.url)} "
         raise Failure(
@@ -76,7 +77,8 @@ class Session:
         )
 
 
-def _may_exist(path: str) -> bool:
+def may_exist(path: str) -> bool:
+    """Say whether there is such a file, or something that opening it will tell."""
     try:
         os.stat(path)  # noqa: PTH116  a Path would hide which error it was
     except FileNotFoundError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar, final
+from typing import TYPE_CHECKING, Concatenate, Final, Literal, ParamSpec, TypeVar, final
 
 import attrs
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from trioqueue.store.operations.copy_reading import Page, Survey
     from trioqueue.store.operations.copying import Begun
-    from trioqueue.store.operations.core import Operation
+    from trioqueue.store.operations.core import Context, Operation
     from trioqueue.store.store import Store
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 HORIZON_MICROS: Final = 60_000_000
 """Clean-up of the next minute may delete what it likes, and is not missed."""
@@ -96,8 +97,9 @@ async def plan_copy(
         IllegalStateError: Messages are running.
     """
     found, report = await _plan(source, target, running)
-    if target is not None and not await target._read(copy_reading.unfinished):
-        taken = await target._read(
+    if target is not None and not await _read(target, copy_reading.unfinished):
+        taken = await _read(
+            target,
             copy_reading.names_taken,
             [queue.name for queue in found.queues],
             [row[1] for row in found.schedules],
@@ -144,15 +146,34 @@ async def copy_store(
     found, report = await _plan(source, target, running)
     mark = secrets.token_hex(16)
     undone = None
-    begun = await target._write(copying.begin, mark, source.url, found)
+    begun = await _write(target, copying.begin, mark, source.url, found)
     if begun is None:
         undone = await _undo(target, mark, discard=discard)
-        begun = await target._write(copying.begin, mark, source.url, found)
+        begun = await _write(target, copying.begin, mark, source.url, found)
     if begun is None:
         message = "another copy into the same store has just begun; let it finish"
         raise IllegalStateError(message)
-    await _Copy(source, target, found, begun, progress).run()
-    return attrs.evolve(report, undone=undone)
+    attempts, runs = await _Copy(source, target, found, begun, progress).run()
+    return attrs.evolve(report, attempts=attempts, runs=runs, undone=undone)
+
+
+async def _read(
+    store: Store,
+    operation: Callable[P, Operation[T]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    # A copy is a verb of two stores, and so a method of neither.
+    return await store._read(operation, *args, **kwargs)  # noqa: SLF001  see above
+
+
+async def _write(
+    store: Store,
+    operation: Callable[Concatenate[Context, P], Operation[T]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    return await store._write(operation, *args, **kwargs)  # noqa: SLF001  as above
 
 
 async def _plan(
@@ -162,7 +183,7 @@ async def _plan(
         raise ValidationError.of(
             "running", f"must be 'refuse' or 'expire', got {running!r}"
         )
-    found, counts = await source._read(_look)
+    found, counts = await _read(source, _look)
     report = CopyReport(
         source.url,
         "" if target is None else target.url,
@@ -182,7 +203,7 @@ async def _plan(
             "in the target as if their workers had died (running='expire')"
         )
         raise IllegalStateError(message, MessageState.RUNNING)
-    if await source._read(copy_reading.unfinished):
+    if await _read(source, copy_reading.unfinished):
         message = (
             "the source is itself the target of a copy that is unfinished; complete "
             "that one first"
@@ -199,13 +220,6 @@ def _look() -> Operation[tuple[Survey, list[CopiedCounts]]]:
         counts = {state: counted.get(int(state), 0) for state in MessageState}
         queues.append(CopiedCounts(queue.name, counts, queue.paused_at is not None))
     return found, queues
-
-
-class _Kind(NamedTuple):
-    """How to read one kind of messages, and how many there must be."""
-
-    read: Callable[[int], Operation[Page | None]]
-    count: int
 
 
 @final
@@ -227,37 +241,37 @@ class _Copy:
         self._progress = progress
         self._done = 0
 
-    async def run(self) -> None:
+    async def run(self) -> tuple[int, int]:
+        """Copy; return how many attempts and runs came along."""
         found = self._found
-        attempts = 0
-        for kind in (
-            _Kind(copy_reading.live_page, found.live),
-            _Kind(copy_reading.finished_page, found.finished),
-        ):
-            attempts += await self._messages(kind)
+        attempts = await self._messages(copy_reading.live_page, found.live)
+        attempts += await self._messages(copy_reading.finished_page, found.finished)
         runs = await self._schedules()
         clocks = (self._source.clock.now_us(), self._target.clock.now_us())
         horizon = max(clocks) + HORIZON_MICROS
-        again, kept = await self._source._read(_look_again, horizon)
-        if again != found or (attempts, runs) != (found.attempts, found.runs):
+        again, kept = await _read(self._source, _look_again, horizon)
+        if again != found:
             raise _changed()
-        await self._target._write(copying.finish, self._begun, found, kept, horizon)
+        await _write(self._target, copying.finish, self._begun, found, kept, horizon)
+        return attempts, runs
 
-    async def _messages(self, kind: _Kind) -> int:
+    async def _messages(
+        self, read: Callable[[int], Operation[Page | None]], wanted: int
+    ) -> int:
         """Bring all messages of a kind; return how many attempts came with them."""
         attempts = count = after = 0
-        while (page := await self._source._read(kind.read, after)) is not None:
-            attempts += await self._target._write(
-                copying.write_messages, self._begun, page
+        while (page := await _read(self._source, read, after)) is not None:
+            attempts += await _write(
+                self._target, copying.write_messages, self._begun, page
             )
             after = page.last
             count += len(page.rows)
             self._done += len(page.rows)
-            if count > kind.count:
+            if count > wanted:
                 raise _changed()
             if self._progress is not None:
                 self._progress(self._done, self._found.live + self._found.finished)
-        if count != kind.count:
+        if count != wanted:
             raise _changed()
         return attempts
 
@@ -266,13 +280,13 @@ class _Copy:
         source, target, begun = self._source, self._target, self._begun
         numbers: dict[int, int] = {}
         after = 0
-        while rows := await source._read(copy_reading.schedule_page, after):
+        while rows := await _read(source, copy_reading.schedule_page, after):
             for batch in _batches(rows, SCHEDULES_AT_ONCE):
-                numbers |= await target._write(copying.write_schedules, begun, batch)
+                numbers |= await _write(target, copying.write_schedules, begun, batch)
             after = rows[-1].schedule_row
         count = after = 0
-        while runs := await source._read(copy_reading.run_page, after):
-            count += await target._write(copying.write_runs, begun, runs, numbers)
+        while runs := await _read(source, copy_reading.run_page, after):
+            count += await _write(target, copying.write_runs, begun, runs, numbers)
             after = runs[-1].run
         return count
 
@@ -297,11 +311,11 @@ def _changed() -> IllegalStateError:
 
 async def _undo(target: Store, mark: str, *, discard: bool) -> str:
     """Delete what an unfinished copy has left; return where it came from."""
-    began = await target._write(copying.take_over, mark, discard=discard)
+    began = await _write(target, copying.take_over, mark, discard=discard)
     for name in began.queues:
-        while await target._write(copying.undo_queue, mark, name):
+        while await _write(target, copying.undo_queue, mark, name):
             pass
     for batch in _batches(began.schedules, SCHEDULES_AT_ONCE):
-        await target._write(copying.undo_schedules, mark, batch)
-    await target._write(copying.undo_rest, mark, began.calendars)
+        await _write(target, copying.undo_schedules, mark, batch)
+    await _write(target, copying.undo_rest, mark, began.calendars)
     return began.source

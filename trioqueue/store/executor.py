@@ -29,8 +29,13 @@ class Executor(Protocol):
         self,
         operation: Callable[[Context, Sequence[ItemT]], Operation[list[T | Failure]]],
         items: Sequence[ItemT],
+        *,
+        relaxed: bool = False,
     ) -> list[T | Failure]:
-        """Run a batch operation, perhaps together with other callers' items."""
+        """Run a batch operation, perhaps together with other callers' items.
+
+        With `relaxed` it does no harm if a crash of the database server undoes it.
+        """
         ...
 
     async def write(self, operation: Callable[[Context], Operation[T]]) -> T:

@@ -218,7 +218,7 @@ class JobMethods(StoreBase):
         Raises:
             LeaseLostError: The attempt is over or a deadline has passed.
         """
-        (answer,) = await self._executor.batch(heartbeat, [key_of(job)])
+        (answer,) = await self._executor.batch(heartbeat, [key_of(job)], relaxed=True)
         return unwrap(answer)
 
     async def complete_many(
@@ -276,7 +276,7 @@ class JobMethods(StoreBase):
         if not keys:
             await trio.lowlevel.checkpoint()
             return []
-        answers = await self._executor.batch(heartbeat, keys)
+        answers = await self._executor.batch(heartbeat, keys, relaxed=True)
         return [_value_or_lost(answer) for answer in answers]
 
     def _delay(self, value: Seconds | None, field: str) -> int | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from trioqueue.store.operations.core import Effects
+    from trioqueue.store.operations.watch import Found
 
 _hubs: Final[trio.lowlevel.RunVar[dict[str, WakeUps]]] = trio.lowlevel.RunVar(
     "trioqueue_hubs"
@@ -145,9 +146,26 @@ class WakeUps:
             for event in events:
                 event.set()
 
-    def finished_keys(self) -> list[tuple[str, str]]:
-        """List the messages whose end somebody waits for."""
-        return list(self._finished)
+    def wanted(self) -> tuple[set[str], set[str], list[tuple[str, str]]]:
+        """List the queues, services and messages that somebody waits for."""
+        queues = {
+            queue
+            for signal in self.ready_signals
+            if signal.waiting
+            for queue in signal.queues
+        }
+        services = {alarm.service for alarm in self.alarms if alarm.waiting}
+        return queues, services, list(self._finished)
+
+    def announce_found(self, found: Found) -> None:
+        """Wake those who wait for what a look has found."""
+        for queue in found.ready:
+            self.announce_ready(queue)
+        for alarm in self.alarms:
+            if alarm.service in found.due:
+                alarm.announce(found.due[alarm.service])
+        for key in found.finished:
+            self.announce_finished(key)
 
     def announce_finished(self, key: tuple[str, str]) -> None:
         """Wake those who wait for a message to finish."""

@@ -70,6 +70,10 @@ def begin(
     yield Execute("copy_insert_mark", {"key": "copy", "value": mark})
     if (yield from _mark()) != mark:
         return None
+    known = yield from _note()
+    if known is not None:
+        # The commit had come through, and only its answer was lost.
+        return (yield from _begun(mark, found, known["first"], known["last"]))
     names = {
         "queues": [queue.name for queue in found.queues],
         "schedules": [row[1] for row in found.schedules],
@@ -90,9 +94,13 @@ def begin(
         yield ExecuteMany("copy_insert_queues", held)
     if found.calendars:
         yield ExecuteMany("copy_insert_calendars", found.calendars)
-    made = yield from queues_by_name(names["queues"])
+    return (yield from _begun(mark, found, first, first + span))
+
+
+def _begun(mark: str, found: Survey, first: int, last: int) -> Operation[Begun]:
+    made = yield from queues_by_name([queue.name for queue in found.queues])
     queue_ids = {queue.queue_id: made[queue.name].queue_id for queue in found.queues}
-    return Begun(mark, first - found.first_id + 1, first, first + span, queue_ids)
+    return Begun(mark, first - found.first_id + 1, first, last, queue_ids)
 
 
 def taken_error(taken: Sequence[Taken]) -> ConflictError:
@@ -115,6 +123,12 @@ def _mark() -> Operation[str | None]:
     return rows[0][0] if rows else None
 
 
+def _note() -> Operation[dict[str, Any] | None]:
+    """Read what an unfinished copy has noted of itself."""
+    rows = yield Fetch("copy_mark", {"key": "copy_names"})
+    return json.loads(rows[0][0]) if rows else None
+
+
 def _check_mark(mark: str) -> Operation[None]:
     if (yield from _mark()) != mark:
         message = (
@@ -127,6 +141,7 @@ def _check_mark(mark: str) -> Operation[None]:
 def write_messages(context: Context, begun: Begun, page: Page) -> Operation[int]:
     """Bring a page of messages; return how many attempts came with them."""
     yield from _check_mark(begun.mark)
+    attempts = [moved_attempt(row, begun.shift) for row in page.attempts]
     live: list[Any] = []
     finished: list[Any] = []
     for row in page.rows:
@@ -134,11 +149,19 @@ def write_messages(context: Context, begun: Begun, page: Page) -> Operation[int]
             live.append(row.moved(begun.shift, begun.queue_ids, context.token))
         elif isinstance(row, CopiedFinished):
             finished.append(row.moved(begun.shift, begun.queue_ids))
+    for name, rows in (
+        ("copy_live_sizes", live),
+        ("copy_finished_sizes", finished),
+    ):
+        if rows:
+            place = {"after": rows[0][0] - 1, "limit": 1}
+            found = yield Fetch(name, place)
+            if found and found[0][0] == rows[0][0]:
+                return len(attempts)  # only the answer to the commit was lost
     if live:
         yield ExecuteMany("copy_insert_live", live)
     if finished:
         yield ExecuteMany("copy_insert_finished", finished)
-    attempts = [moved_attempt(row, begun.shift) for row in page.attempts]
     if attempts:
         yield ExecuteMany("insert_attempts", attempts)
     return len(attempts)
@@ -150,9 +173,11 @@ def write_schedules(
     """Bring schedules, paused; return the source's row of each, and the target's."""
     del context
     yield from _check_mark(begun.mark)
-    yield ExecuteMany("copy_insert_schedules", [row.held() for row in rows])
-    wanted = [row.schedule_id for row in rows]
-    made = yield Fetch("schedules_by_id", {"schedule_ids": wanted})
+    wanted = {"schedule_ids": [row.schedule_id for row in rows]}
+    made = yield Fetch("schedules_by_id", wanted)
+    if len(made) < len(rows):
+        yield ExecuteMany("copy_insert_schedules", [row.held() for row in rows])
+        made = yield Fetch("schedules_by_id", wanted)
     numbers = {row[1]: row[0] for row in made}
     return {row.schedule_row: numbers[row.schedule_id] for row in rows}
 
@@ -163,7 +188,10 @@ def write_runs(
     rows: Sequence[CopiedRun],
     schedule_rows: Mapping[int, int],
 ) -> Operation[int]:
-    """Bring what schedules have run; return how many runs."""
+    """Bring what schedules have run; return how many runs came.
+
+    A run whose schedule is gone stays behind.
+    """
     del context
     yield from _check_mark(begun.mark)
     moved = [
@@ -171,8 +199,10 @@ def write_runs(
         for row in rows
         if row.schedule_row in schedule_rows
     ]
-    if moved:
-        yield ExecuteMany("insert_schedule_runs", moved)
+    known = yield Fetch("known_runs", {"message_ids": [row[1] for row in moved]})
+    there = set(map(tuple, known))
+    if fresh := [row for row in moved if row[:2] not in there]:
+        yield ExecuteMany("insert_schedule_runs", fresh)
     return len(moved)
 
 
@@ -184,6 +214,9 @@ def finish(
     Raises:
         TrioQueueError: Something is missing; the copy stays unfinished.
     """
+    done = yield Fetch("copy_mark_seen", {"key": "copied"})
+    if done and done[0][0] == begun.mark:
+        return  # only the answer to the commit was lost
     yield from _check_mark(begun.mark)
     there = yield from count_kept(begun.first, begun.last, horizon)
     if there != kept:
@@ -201,6 +234,8 @@ def finish(
         yield ExecuteMany("copy_open_schedules", states)
     for key in ("copy", "copy_names"):
         yield Execute("copy_delete_mark", {"key": key})
+    for query in ("copy_insert_mark", "copy_update_mark"):
+        yield Execute(query, {"key": "copied", "value": begun.mark})
     yield from _tell(context, found)
 
 
@@ -242,8 +277,7 @@ def take_over(context: Context, mark: str, *, discard: bool) -> Operation[Unfini
         IllegalStateError: Others use its queues or schedules, and not `discard`.
     """
     del context
-    rows = yield Fetch("copy_mark", {"key": "copy_names"})
-    note: dict[str, Any] = json.loads(rows[0][0]) if rows else {}
+    note = (yield from _note()) or {}
     began = Unfinished(
         note.get("source", ""),
         *(tuple(note.get(key, ())) for key in ("queues", "schedules", "calendars")),

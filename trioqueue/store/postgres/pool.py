@@ -1,37 +1,34 @@
 """A small fair pool for Trio: bounded, health-checked, patient with an absent server.
 
 Borrowers queue in the order in which they came.  A member that comes back goes to the
-first of them; while the pool may still grow, the first opens a new one for itself.  Once
-opening fails, all borrowers share one back-off and one attempt at a time, so that a
-server that comes back is not stormed.
+first of them; while the pool may still grow, the first opens a new one for itself.
+Once opening fails, all borrowers share one back-off and one attempt at a time, so that
+a server that comes back is not stormed.
 
-Nothing runs in the background except `Pool.run`, which is upkeep: the pool works
-without it, too.
+Only `Pool.run` works in the background; it is upkeep, and the pool does without.
 """
 
 from __future__ import annotations
 
 import math
-import random
 from bisect import insort
 from collections import deque
 from contextlib import asynccontextmanager, suppress
 from itertools import count
-from typing import (
-    TYPE_CHECKING,
-    Final,
-    Generic,
-    NoReturn,
-    Protocol,
-    TypeVar,
-    final,
-)
+from typing import TYPE_CHECKING, Final, Generic, NoReturn, final
 
-import attrs
 import trio
 
 from trioqueue.errors import StoreClosedError, StoreUnavailableError
 from trioqueue.store.postgres.faults import is_transient
+from trioqueue.store.postgres.pool_parts import (
+    Backoff,
+    Borrower,
+    Entry,
+    Poolable,
+    PoolStatistics,
+    T,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,109 +45,7 @@ UPKEEP_SECONDS: Final = 10.0
 """How often `Pool.run` looks; it checks what would not be trusted much longer."""
 IDLE_SECONDS: Final = 300.0
 """Members idle for longer are closed, all but one."""
-FIRST_PAUSE: Final = 0.05
-LONGEST_PAUSE: Final = 1.0
 _SLOW_ATTEMPT: Final = 1.0
-
-
-class Poolable(Protocol):
-    """What a pool can hold."""
-
-    @property
-    def usable(self) -> bool:
-        """Whether it may be lent again; asking costs nothing."""
-        ...
-
-    async def check(self) -> None:
-        """Make one round trip; raises if that fails."""
-        ...
-
-    def kill(self) -> None:
-        """Let go of it at once; harmless when repeated."""
-        ...
-
-    async def close(self) -> None:
-        """Say good-bye to the server and let go."""
-        ...
-
-
-T = TypeVar("T", bound=Poolable)
-
-
-@final
-@attrs.frozen
-class PoolStatistics:
-    """How a pool is doing.
-
-    Attributes:
-        size: How many members it may have.
-        open: How many it has, lent ones included.
-        idle: How many of these are free.
-        waiting: How many borrowers have none yet, those who connect included.
-        connects: How many attempts to connect succeeded, since the pool was made.
-        failures: How many failed.
-        discarded: How many members were killed because they were broken.
-        longest_wait_seconds: The longest that a borrower has waited, in vain or not.
-    """
-
-    size: int
-    open: int
-    idle: int
-    waiting: int
-    connects: int
-    failures: int
-    discarded: int
-    longest_wait_seconds: float
-
-
-@final
-@attrs.define(eq=False)
-class _Entry(Generic[T]):
-    """A member, with the Trio times since when it is idle and known to work."""
-
-    member: T
-    idle_since: float
-    proven_at: float
-
-
-@final
-@attrs.define(eq=False)
-class _Borrower(Generic[T]):
-    """Who waits for a member; `served` with an entry, or with the right to connect."""
-
-    ticket: int
-    nap: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    served: bool = False
-    entry: _Entry[T] | None = None
-
-
-@final
-class _Backoff:
-    """Whether the server is away, and when to try it again."""
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.retry_at = -math.inf
-        self.reason: Exception | None = None
-
-    def failed(self, error: Exception, seen: int) -> None:
-        """Note a failure; attempts that ran side by side lengthen the pause once.
-
-        Args:
-            error: Why it failed.
-            seen: The number of failures when the attempt began.
-        """
-        self.reason = error
-        if seen == self.failures:
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(seen, 30))
-            self.failures += 1
-            self.retry_at = trio.current_time() + pause * random.uniform(0.5, 1.0)
-
-    def succeeded(self) -> None:
-        """Forget it all: the server is there."""
-        self.failures = 0
-        self.retry_at = -math.inf
-        self.reason = None
 
 
 @final
@@ -179,12 +74,12 @@ class Pool(Generic[T]):
         self._prefix = f"{name}: " if name else ""
         self._is_transient = is_transient
         self._tickets = count()
-        self._waiting: list[_Borrower[T]] = []
-        self._idle: deque[_Entry[T]] = deque()  # the longest idle one comes first
+        self._waiting: list[Borrower[T]] = []
+        self._idle: deque[Entry[T]] = deque()  # the longest idle one comes first
         self._out = 0
         self._connecting = 0
         self._attempts: set[trio.CancelScope] = set()
-        self._backoff = _Backoff()
+        self._backoff = Backoff()
         self._closed = False
         self._connects = 0
         self._failures = 0
@@ -211,7 +106,7 @@ class Pool(Generic[T]):
         entry = None
         try:
             with trio.move_on_after(patience_seconds):
-                entry = await self._borrow(_Borrower(next(self._tickets)))
+                entry = await self._borrow(Borrower(next(self._tickets)))
         finally:
             waited = trio.current_time() - began
             self._longest_wait = max(self._longest_wait, waited)
@@ -272,7 +167,7 @@ class Pool(Generic[T]):
         for scope in self._attempts:
             scope.cancel()
         try:
-            with trio.move_on_after(CLOSE_SECONDS, shield=True):
+            with trio.move_on_after(CLOSE_SECONDS, shield=True):  # noqa: ASYNC912  nobody may be idle
                 for entry in idle:
                     await _say_goodbye(entry.member)
         finally:
@@ -309,13 +204,13 @@ class Pool(Generic[T]):
     def _may_grow(self) -> bool:
         return len(self._idle) + self._out + self._connecting < self._size
 
-    def _serve(self, entry: _Entry[T] | None) -> None:
+    def _serve(self, entry: Entry[T] | None) -> None:
         borrower = self._waiting.pop(0)
         borrower.served = True
         borrower.entry = entry
         borrower.nap.cancel()
 
-    def _join(self, borrower: _Borrower[T]) -> None:
+    def _join(self, borrower: Borrower[T]) -> None:
         """Queue, in the place that the borrower's ticket gives."""
         borrower.served = False
         borrower.entry = None
@@ -323,7 +218,7 @@ class Pool(Generic[T]):
         insort(self._waiting, borrower, key=_ticket)
         self._dispatch()
 
-    def _withdraw(self, borrower: _Borrower[T]) -> None:
+    def _withdraw(self, borrower: Borrower[T]) -> None:
         """Give up waiting; what was just granted goes to the next."""
         if not borrower.served:
             # A pool that was closed meanwhile has emptied the queue.
@@ -336,7 +231,7 @@ class Pool(Generic[T]):
             self._connecting -= 1
             self._dispatch()
 
-    def _put_back(self, entry: _Entry[T], *, first_to_go: bool = False) -> None:
+    def _put_back(self, entry: Entry[T], *, first_to_go: bool = False) -> None:
         """Take back a member that was out, or throw it away."""
         self._out -= 1
         if self._closed:
@@ -350,13 +245,13 @@ class Pool(Generic[T]):
         self._dispatch()
 
     def _discard(self, member: T) -> None:
-        """Kill a broken member; what broke it may have broken the idle ones."""
+        """Kill a broken member; the idle ones are suspect now."""
         self._discarded += 1
         for entry in self._idle:
             entry.proven_at = -math.inf
         member.kill()
 
-    async def _borrow(self, borrower: _Borrower[T]) -> _Entry[T]:
+    async def _borrow(self, borrower: Borrower[T]) -> Entry[T]:
         self._join(borrower)
         while True:
             await self._wait_for_turn(borrower)
@@ -373,7 +268,7 @@ class Pool(Generic[T]):
                 return entry
             self._join(borrower)
 
-    async def _wait_for_turn(self, borrower: _Borrower[T]) -> None:
+    async def _wait_for_turn(self, borrower: Borrower[T]) -> None:  # noqa: ASYNC910  lend and run have checkpoints
         if borrower.served:
             await trio.lowlevel.cancel_shielded_checkpoint()
         while not (borrower.served or self._closed):
@@ -390,7 +285,7 @@ class Pool(Generic[T]):
             self._withdraw(borrower)
             raise self._is_closed()
 
-    async def _open(self) -> _Entry[T] | None:
+    async def _open(self) -> Entry[T] | None:
         """Make one attempt to connect; None means that the server is away."""
         began, seen = trio.current_time(), self._backoff.failures
         scope = trio.move_on_after(CONNECT_SECONDS)
@@ -421,16 +316,18 @@ class Pool(Generic[T]):
             self._attempts.discard(scope)
         self._connecting -= 1
         if member is None:
+            if scope.cancelled_caught:
+                self._failures += 1
             self._backoff.failed(failure, seen)
-            return None
+            return None  # noqa: ASYNC910  lend and run have checkpoints
         self._connects += 1
         self._out += 1
         self._backoff.succeeded()
         self._dispatch()
         now = trio.current_time()
-        return _Entry(member, now, now)
+        return Entry(member, now, now)  # noqa: ASYNC910  lend and run have checkpoints
 
-    async def _prove(self, entry: _Entry[T]) -> _Entry[T] | None:
+    async def _prove(self, entry: Entry[T]) -> Entry[T] | None:
         """Check a member that is out; None means that it was broken and is gone."""
         proven = False
         try:
@@ -442,12 +339,12 @@ class Pool(Generic[T]):
             raise
         if proven:
             entry.proven_at = trio.current_time()
-            return entry
+            return entry  # noqa: ASYNC910  lend and run have checkpoints
         self._out -= 1
         self._discard(entry.member)
-        return None
+        return None  # noqa: ASYNC910  lend and run have checkpoints
 
-    async def _check_idle(self) -> None:
+    async def _check_idle(self) -> None:  # noqa: ASYNC910  lend and run have checkpoints
         now = trio.current_time()
         for entry in list(self._idle):
             aging = now - entry.proven_at > TRUST_SECONDS - UPKEEP_SECONDS
@@ -459,7 +356,7 @@ class Pool(Generic[T]):
                 else:
                     self._put_back(entry, first_to_go=True)
 
-    async def _close_superfluous(self) -> None:
+    async def _close_superfluous(self) -> None:  # noqa: ASYNC910  lend and run have checkpoints
         while (
             self._idle
             and self._out + len(self._idle) > 1
@@ -483,17 +380,21 @@ class Pool(Generic[T]):
             return StoreUnavailableError(
                 f"{self._backoff.reason} (tried for {patience:g} s)"
             )
+        if self._out + len(self._idle) < self._size:
+            return StoreUnavailableError(
+                f"{self._prefix}the server did not answer within {patience:g} s"
+            )
         return StoreUnavailableError(
             f"{self._prefix}all {self._size} connections were in use for "
             f"{patience:g} s; do less at once, or raise the size of the pool"
         )
 
 
-def _ticket(borrower: _Borrower[T]) -> int:
+def _ticket(borrower: Borrower[T]) -> int:
     return borrower.ticket
 
 
-async def _say_goodbye(member: Poolable) -> None:
+async def _say_goodbye(member: Poolable) -> None:  # noqa: ASYNC910  lend and run have checkpoints
     # It is killed next, so how its farewell failed changes nothing.
     with suppress(Exception):
         await member.close()

@@ -7,72 +7,23 @@ gets its own outcome.  An operation that fails never fails its neighbours.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Final, final
 
-import attrs
-from outcome import Error, Outcome, Value
+from outcome import Error
 
 from trioqueue.errors import StoreUnavailableError
-from trioqueue.store.operations.core import Context, Effects
+from trioqueue.store.operations.core import Effects
+from trioqueue.store.requests import Unit, units_of
 from trioqueue.store.sqlite.patience import try_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    import trio
-
+    from trioqueue.store.requests import ContextMaker, Request
     from trioqueue.store.sqlite.connection import Connection
-
-ContextMaker: TypeAlias = "Callable[[], Context]"
 
 PATIENCE_SECONDS: Final = 10.0
 """How long requests that have begun wait for another process's lock."""
-
-
-@final
-@attrs.define(eq=False)
-class Request:
-    """One caller's work: an operation, and the task that waits for it.
-
-    Attributes:
-        operation: A batch operation, or with `items` None a single one.
-        items: What the caller wants done by a batch operation.
-        task: The Trio task to wake, if one sleeps on it.
-        taken: Whether the work has begun, so that it can no longer be canceled.
-        outcome: The answer.
-    """
-
-    operation: Callable[..., Any]
-    items: Sequence[Any] | None = None
-    task: trio.lowlevel.Task | None = None
-    taken: bool = False
-    outcome: Outcome[Any] | None = None
-
-
-@final
-class _Unit:
-    """Requests that are served by one run of an operation."""
-
-    __slots__ = ("operation", "requests")
-
-    def __init__(self, operation: Callable[..., Any], request: Request) -> None:
-        self.operation = operation
-        self.requests = [request]
-
-
-def _units(requests: Sequence[Request]) -> list[_Unit]:
-    units: list[_Unit] = []
-    merged: dict[Any, _Unit] = {}
-    for request in requests:
-        unit = None if request.items is None else merged.get(request.operation)
-        if unit is not None:
-            unit.requests.append(request)
-            continue
-        unit = _Unit(request.operation, request)
-        units.append(unit)
-        if request.items is not None:
-            merged[request.operation] = unit
-    return units
 
 
 def run_group(
@@ -86,7 +37,7 @@ def run_group(
     Returns:
         What the committed work changed for others.
     """
-    units = _units(requests)
+    units = units_of(requests)
     effects = Effects()
     try:
         _run_units(connection, units, make_context, effects)
@@ -140,7 +91,7 @@ _BACK: Final = "ROLLBACK TO one_unit"
 
 def _run_units(
     connection: Connection,
-    units: Sequence[_Unit],
+    units: Sequence[Unit],
     make_context: ContextMaker,
     effects: Effects,
 ) -> None:
@@ -159,14 +110,14 @@ def _run_units(
             unit.requests[0].outcome = Error(error)
             continue
         for request in unit.requests:
-            single = _Unit(unit.operation, request)
+            single = Unit(unit.operation, request)
             failed = _run_saved(connection, single, make_context, effects)
             if failed is not None:
                 request.outcome = Error(failed)
 
 
 def _run_saved(
-    connection: Connection, unit: _Unit, make_context: ContextMaker, effects: Effects
+    connection: Connection, unit: Unit, make_context: ContextMaker, effects: Effects
 ) -> Exception | None:
     """Run one unit, or undo it, and nothing but it, and return what went wrong."""
     connection.statement(_SAVEPOINT)
@@ -185,24 +136,12 @@ def _go_back(connection: Connection, error: Exception) -> None:
 
 
 def _run_unit(
-    connection: Connection, unit: _Unit, make_context: ContextMaker, effects: Effects
+    connection: Connection, unit: Unit, make_context: ContextMaker, effects: Effects
 ) -> Exception | None:
     """Run one unit and set its requests' outcomes, or return what went wrong."""
     context = make_context()
     try:
-        first = unit.requests[0]
-        if first.items is None:
-            first.outcome = Value(connection.drive(unit.operation(context)))
-        else:
-            items: list[Any] = []
-            for request in unit.requests:
-                items += request.items or ()
-            answers = connection.drive(unit.operation(context, items))
-            start = 0
-            for request in unit.requests:
-                end = start + len(request.items or ())
-                request.outcome = Value(answers[start:end])
-                start = end
+        unit.answer(connection.drive(unit.start(context)))
     except Exception as error:  # noqa: BLE001  it is the caller's answer
         return error
     effects.merge(context.effects)

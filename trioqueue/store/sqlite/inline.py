@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 import trio
 
 from trioqueue.errors import StoreClosedError, StoreUnavailableError
-from trioqueue.store.sqlite.group import Request, run_group
+from trioqueue.store.requests import Request
+from trioqueue.store.sqlite.group import run_group
 from trioqueue.store.sqlite.patience import try_until
 from trioqueue.store.sqlite.writer import WriterStatistics
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
         Failure,
         Operation,
     )
+    from trioqueue.store.requests import ContextMaker
     from trioqueue.store.sqlite.connection import Connection
-    from trioqueue.store.sqlite.group import ContextMaker
 
 T = TypeVar("T")
 ItemT = TypeVar("ItemT")
@@ -59,6 +60,8 @@ class InlineExecutor:
         self,
         operation: Callable[[Context, Sequence[ItemT]], Operation[list[T | Failure]]],
         items: Sequence[ItemT],
+        *,
+        relaxed: bool = False,
     ) -> list[T | Failure]:
         """Run a batch operation."""
         answers: list[T | Failure] = await self._run(Request(operation, items))

@@ -8,20 +8,20 @@ import trio
 
 from trioqueue.errors import StoreClosedError
 from trioqueue.store.operations.core import Context
+from trioqueue.store.requests import Request
 from trioqueue.store.sqlite.connection import (
     MEMORY,
     Connection,
     open_connection,
 )
-from trioqueue.store.sqlite.group import Request
 from trioqueue.store.sqlite.writer import WriterThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trioqueue.store.operations.core import Effects, Failure, Operation
+    from trioqueue.store.requests import ContextMaker
     from trioqueue.store.sqlite.connection import Durability
-    from trioqueue.store.sqlite.group import ContextMaker
     from trioqueue.store.sqlite.writer import WriterStatistics
 
 T = TypeVar("T")
@@ -61,6 +61,8 @@ class ThreadedExecutor:
         self,
         operation: Callable[[Context, Sequence[ItemT]], Operation[list[T | Failure]]],
         items: Sequence[ItemT],
+        *,
+        relaxed: bool = False,
     ) -> list[T | Failure]:
         """Run a batch operation together with whoever else asks for it."""
         answers: list[T | Failure] = await self._writer.submit(

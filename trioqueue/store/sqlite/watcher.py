@@ -9,45 +9,21 @@ nobody takes the write lock in vain.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 import trio
 
 from trioqueue.errors import StoreUnavailableError
-from trioqueue.store.operations.attempts import next_expiry
-from trioqueue.store.operations.core import (
-    CALENDAR,
-    CLEANUP,
-    CRON,
-    RECLAIM,
-    SCHEDULER,
-)
-from trioqueue.store.operations.schedule_fire import next_schedule
-from trioqueue.store.operations.upkeep import next_due, next_release
-from trioqueue.store.operations.watch import is_live, queues_with_ready
+from trioqueue.store.operations.watch import look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trioqueue.store.operations.core import Operation
     from trioqueue.store.sqlite.connection import Connection
     from trioqueue.store.wakeups import WakeUps
-
-T = TypeVar("T")
 
 FAST_SECONDS: Final = 0.004
 SLOW_SECONDS: Final = 0.05
 QUIET_SECONDS: Final = 10.0
 """How long nothing must have happened before the pauses begin to grow."""
-
-_NEXT: Final[dict[str, Callable[[], Operation[int | None]]]] = {
-    SCHEDULER: next_due,
-    RECLAIM: next_expiry,
-    CLEANUP: next_release,
-    CRON: partial(next_schedule, CRON),
-    CALENDAR: partial(next_schedule, CALENDAR),
-}
 
 
 @final
@@ -87,25 +63,8 @@ class Watcher:
         """Tell every waiter what is there for it; False if the file cannot be read."""
         hub = self._hub
         try:
-            queues = {
-                queue
-                for signal in hub.ready_signals
-                if signal.waiting
-                for queue in signal.queues
-            }
-            if queues:
-                found = self._connection.drive(queues_with_ready(sorted(queues)))
-                for queue in found:
-                    hub.announce_ready(queue)
-            for alarm in hub.alarms:
-                operation = _NEXT.get(alarm.service)
-                if alarm.waiting and operation is not None:
-                    instant = self._connection.drive(operation())
-                    if instant is not None:
-                        alarm.announce(instant)
-            for key in hub.finished_keys():
-                if not self._connection.drive(is_live(*key)):
-                    hub.announce_finished(key)
+            found = self._connection.drive(look(*hub.wanted()))
         except StoreUnavailableError:
             return False
+        hub.announce_found(found)
         return True

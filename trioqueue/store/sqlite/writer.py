@@ -20,14 +20,15 @@ from outcome import Error
 
 from trioqueue.errors import StoreClosedError
 from trioqueue.store.operations.core import Effects
-from trioqueue.store.sqlite.group import Request, run_group
+from trioqueue.store.requests import Request
+from trioqueue.store.sqlite.group import run_group
 from trioqueue.store.sqlite.patience import retry_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trioqueue.store.requests import ContextMaker
     from trioqueue.store.sqlite.connection import Connection
-    from trioqueue.store.sqlite.group import ContextMaker
 
 logger: Final = logging.getLogger("trioqueue.sqlite")
 
