@@ -67,8 +67,6 @@ class ExecutorStatistics:
 class PostgresExecutor:
     """Runs operations over a pool of connections."""
 
-    sees_every_change: Final = False
-
     def __init__(
         self,
         pool: Pool[Session],
@@ -179,6 +177,11 @@ class PostgresExecutor:
             self._largest = max(self._largest, len(requests))
             waiting.deliver(requests)
             self._announce(effects)
+
+    @property
+    def sees_every_change(self) -> bool:
+        """Other processes write, too."""
+        return False
 
     def statistics(self) -> ExecutorStatistics:
         """Return what it has done so far."""

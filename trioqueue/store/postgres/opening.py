@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 import psycopg
 import trio
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from trioqueue._background import open_background
 from trioqueue.clock import choose_clock
@@ -57,7 +58,7 @@ async def open_postgres(
         SchemaVersionError: It was made by a newer trioqueue, or must be migrated.
     """
     settings = Settings(
-        conninfo=psycopg.conninfo.make_conninfo(
+        conninfo=make_conninfo(
             address.conninfo,
             client_encoding="utf8",
             fallback_application_name="trioqueue",
@@ -221,6 +222,6 @@ async def _last_ticket(session: Session, settings: Settings) -> int:
 
 def _hub_key(settings: Settings) -> str:
     """Name the database, so that stores of one run on it share their wake-ups."""
-    known = psycopg.conninfo.conninfo_to_dict(settings.conninfo)
+    known = conninfo_to_dict(settings.conninfo)
     parts = [str(known.get(part)) for part in ("host", "port", "dbname")]
     return "\0".join(["postgresql", *parts, settings.schema])

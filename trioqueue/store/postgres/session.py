@@ -296,6 +296,7 @@ class Session:
                 later ones have not been run.
         """
         commands, self._commands = self._commands, []
+        results: list[PGresult] = []
         seconds = self._settings.statement_seconds
         try:
             with trio.move_on_after(seconds) as patience:
