@@ -3,6 +3,9 @@
 A ``.console`` file is a session: lines that begin with ``$`` are typed, the others are
 what the terminal answers.  A ``.out`` file is what the program of that name prints.
 In both, ``...`` stands for whatever differs from run to run.
+
+Where a page names a PostgreSQL server, the one of the tests takes its place; and what
+the tutorial and README do on SQLite is done there again, with only the URL changed.
 """
 
 from __future__ import annotations
@@ -12,17 +15,18 @@ import os
 import re
 import shlex
 import signal
-import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import final
 
 import click
 import pytest
+import trio
 
+from tests.postgres_server import Server
+from trioqueue import MessageState, open_store
 from trioqueue.cli.failures import EXIT_CODES
 from trioqueue.cli.root import cli
 
@@ -34,6 +38,58 @@ PATIENCE_SECONDS = 60
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="the sessions shown are those of a POSIX shell"
 )
+
+
+@final
+class Addresses:
+    """Puts the server of the tests where a text names a database.
+
+    Attributes:
+        instead_of_sqlite: Whether it takes the place of SQLite, too.
+    """
+
+    def __init__(self, find_server: Callable[[], Server]) -> None:
+        self._find_server = find_server
+        self._known: dict[str, str] = {}
+        self._schemas: list[str] = []
+        self.instead_of_sqlite = False
+
+    def put_into(self, text: str, quote: Callable[[str], str] = str) -> str:
+        """Replace each URL in a text, the same one always by the same."""
+        kind = r"postgresql://localhost/"
+        if self.instead_of_sqlite:
+            kind = rf"(?:{kind}|sqlite://)"
+        return re.sub(rf"{kind}[^\s\"']+", lambda url: quote(self._other(url[0])), text)
+
+    def _other(self, url: str) -> str:
+        # What is in memory is empty each time, and so is its schema.
+        if url not in self._known or url.endswith(":memory:"):
+            server = self._find_server()
+            schema = server.new_name("docs")
+            self._schemas.append(schema)
+            self._known[url] = server.store_url(schema)
+        return self._known[url]
+
+    def drop(self) -> None:
+        """Drop all schemas."""
+        for schema in self._schemas:
+            self._find_server().drop_schema(schema)
+
+
+@pytest.fixture
+def addresses(request: pytest.FixtureRequest) -> Iterator[Addresses]:
+    """Where databases are; there need be no server unless somebody names one."""
+
+    def find_server() -> Server:
+        server: Server = request.getfixturevalue("postgres")
+        return server
+
+    found = Addresses(find_server)
+    yield found
+    found.drop()
+
+
+KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 
 
 @pytest.fixture
@@ -112,23 +168,20 @@ def run_and_kill(
         try:
             printed = [process.stdout.readline() for _ in range(lines)]
             # What it printed is done; the page tells of the next one, cut off at work.
-            wait_until_one_runs(
-                place / shell["TRIOQUEUE_DB"].removeprefix("sqlite:///")
-            )
+            trio.run(wait_until_one_runs, shell["TRIOQUEUE_DB"], place)
         finally:
             process.kill()
     assert process.returncode == -signal.SIGKILL
     return "".join(printed) + "Killed\n"
 
 
-def wait_until_one_runs(database: Path) -> None:
+async def wait_until_one_runs(url: str, place: Path) -> None:
     """Wait until a worker holds a message."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        running = "SELECT count(*) FROM tq_messages WHERE state = 2"
-        while connection.execute(running).fetchone() == (0,):
-            assert time.monotonic() < deadline, "no message is running"
-            time.sleep(0.005)
+    url = url.replace("sqlite:///", f"sqlite:///{place}/")
+    async with open_store(url, migrate=False) as store:
+        with trio.fail_after(PATIENCE_SECONDS):
+            while not await store.peek("orders", state=MessageState.RUNNING):
+                await trio.sleep(0.005)
 
 
 def steps(session: str) -> Iterator[tuple[str, str]]:
@@ -138,13 +191,16 @@ def steps(session: str) -> Iterator[tuple[str, str]]:
         yield command, answer
 
 
-def replay(name: str, place: Path, shell: Mapping[str, str]) -> None:
+def replay(
+    name: str, place: Path, shell: Mapping[str, str], addresses: Addresses
+) -> None:
     """Type what a session types; the answers must be those it shows."""
     variables = dict(shell)
     code = ""
-    for command, shown in steps((EXAMPLES / name).read_text()):
+    for typed, shown in steps((EXAMPLES / name).read_text()):
+        command = addresses.put_into(typed, shlex.quote)
         if export := re.fullmatch(r"export (\w+)=(\S+)", command):
-            variables[export[1]] = export[2]
+            (variables[export[1]],) = shlex.split(export[2])
         elif shown.endswith("Killed\n"):
             lines = shown.count("\n") - 1
             same(shown, run_and_kill(command, lines, place, variables))
@@ -179,13 +235,23 @@ TUTORIALS = (
 )
 
 
+@KINDS
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=["orders", "reports"])
 def test_the_tutorial(
-    tutorial: tuple[str, ...], place: Path, shell: Mapping[str, str]
+    tutorial: tuple[str, ...],
+    kind: str,
+    place: Path,
+    shell: Mapping[str, str],
+    addresses: Addresses,
 ) -> None:
+    addresses.instead_of_sqlite = kind == "postgres"
+    for program in place.glob("*.py"):
+        program.write_text(addresses.put_into(program.read_text()))
     database = f"sqlite:///{tutorial[0].partition('_')[0]}.db"
+    variables = {**shell, "TRIOQUEUE_DB": addresses.put_into(database)}
     for step in tutorial:
-        replay(f"{step}.console", place, {**shell, "TRIOQUEUE_DB": database})
+        replay(f"{step}.console", place, variables, addresses)
+    assert bool(list(place.glob("*.db"))) == (kind == "sqlite")
 
 
 @pytest.mark.parametrize(
@@ -196,8 +262,10 @@ def test_the_tutorial(
         if not any(path.stem in tutorial for tutorial in TUTORIALS)
     ),
 )
-def test_session(session: str, place: Path, shell: Mapping[str, str]) -> None:
-    replay(session, place, shell)
+def test_session(
+    session: str, place: Path, shell: Mapping[str, str], addresses: Addresses
+) -> None:
+    replay(session, place, shell, addresses)
 
 
 @pytest.mark.parametrize("output", sorted(path.name for path in EXAMPLES.glob("*.out")))
@@ -219,9 +287,20 @@ def readme_blocks() -> list[tuple[str, str]]:
     return [(program, shown) for program, shown in found]
 
 
+@KINDS
 @pytest.mark.parametrize("number", range(len(readme_blocks())))
-def test_readme_program(number: int, tmp_path: Path, shell: Mapping[str, str]) -> None:
-    program, shown = readme_blocks()[number]
+def test_readme_program(
+    number: int,
+    kind: str,
+    tmp_path: Path,
+    shell: Mapping[str, str],
+    addresses: Addresses,
+) -> None:
+    addresses.instead_of_sqlite = kind == "postgres"
+    text, shown = readme_blocks()[number]
+    program = addresses.put_into(text)
+    if kind == "postgres" and program == text:
+        pytest.skip("this program names no database")
     if "def test_" in program:
         (tmp_path / "test_readme.py").write_text(program)
         assert re.search(r"\b\d+ passed", run("pytest -q", tmp_path, shell))

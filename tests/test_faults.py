@@ -254,7 +254,7 @@ def test_what_cannot_be_opened_is_refused_with_the_reason(
 AS_NOBODY: Final = """
 import os, sys
 sys.path.insert(0, {home!r})
-import trio, trioqueue, trioqueue.store.sqlite.migrations
+import trio, trioqueue, trioqueue.store.sqlite.opening
 if os.geteuid() == 0:  # root may write anything
     os.setgroups([])
     os.setgid(65534)

@@ -34,7 +34,7 @@ async def test_schedules_that_run_in_step_do_not_forget_all_at_once(
         run = type(store._executor._connection)._run  # type: ignore[attr-defined]
 
         def watching(self: Any, query: Any) -> Any:
-            if query.name == "prune_schedule_runs":
+            if getattr(query, "name", None) == "prune_schedule_runs":
                 pruned[-1] += 1
             return run(self, query)
 

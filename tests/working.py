@@ -62,13 +62,13 @@ def fail_while(
     real = store._executor.batch
     tries: list[float] = []
 
-    async def batch(which: Any, items: Any) -> Any:
+    async def batch(which: Any, items: Any, **how: Any) -> Any:
         if which is operation and trio.current_time() < until:
             tries.append(trio.current_time())
             await trio.lowlevel.checkpoint()
             message = "the disk is away"
             raise StoreUnavailableError(message)
-        return await real(which, items)
+        return await real(which, items, **how)
 
     monkeypatch.setattr(store._executor, "batch", batch)
     return tries
@@ -81,10 +81,10 @@ def count_calls(
     real = store._executor.batch
     calls: list[float] = []
 
-    async def batch(which: Any, items: Any) -> Any:
+    async def batch(which: Any, items: Any, **how: Any) -> Any:
         if which is operation:
             calls.append(trio.current_time())
-        return await real(which, items)
+        return await real(which, items, **how)
 
     monkeypatch.setattr(store._executor, "batch", batch)
     return calls

@@ -1,4 +1,4 @@
-"""A durable message queue for Trio, in SQLite.
+"""A durable message queue for Trio, in SQLite or PostgreSQL.
 
 Where things are, from the top down (imports point down this list, never up):
 
@@ -7,7 +7,8 @@ Where things are, from the top down (imports point down this list, never up):
 - `worker`: claims messages and runs handlers, each in its own cancel scope
 - `services`: the background loops, and all of them in one nursery
 - `testing`: virtual time, fixtures
-- `store`: `open_store` and `Store`; operations without I/O, and SQLite round them
+- `store`: `open_store` and `Store`; operations without I/O, and round them SQLite
+  and PostgreSQL
 - `schedules`: `Cron` and `Calendar`, when something runs, as pure values
 - `policies`: the rules, as pure functions
 - `model`, `clock`, `errors`: the nouns, the time, what goes wrong
@@ -83,6 +84,9 @@ if TYPE_CHECKING:
     from trioqueue.services import open_services as open_services
     from trioqueue.store import Store as Store
     from trioqueue.store import open_store as open_store
+    from trioqueue.store.copying import CopyReport as CopyReport
+    from trioqueue.store.copying import copy_store as copy_store
+    from trioqueue.store.copying import plan_copy as plan_copy
     from trioqueue.task import TaskHandle as TaskHandle
     from trioqueue.worker import Worker as Worker
     from trioqueue.worker import WorkerStatistics as WorkerStatistics
@@ -153,6 +157,11 @@ _HOMES: Final = {
     "trioqueue.store": (
         "Store",
         "open_store",
+    ),
+    "trioqueue.store.copying": (
+        "CopyReport",
+        "copy_store",
+        "plan_copy",
     ),
     "trioqueue.task": ("TaskHandle",),
     "trioqueue.worker": (

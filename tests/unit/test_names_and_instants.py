@@ -138,7 +138,7 @@ def test_an_address_names_a_file_or_memory(url: str, path: str) -> None:
         ("sqlite:///jobs.db?mode=ro", "no ?options"),
         ("sqlite:///jobs.db#x", "no ?options"),
         ("mysql://host/db", "unknown kind"),
-        ("postgresql://host/db", "not available"),
+        ("redis://host/db", "postgresql://"),
         (None, "expected a str"),
         (Path("jobs.db"), "expected a str"),
     ],

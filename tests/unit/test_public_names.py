@@ -25,6 +25,7 @@ PROMISED = """
     SchemaVersionError Snooze Store StoreClosedError StoreUnavailableError TrioClock
     TrioQueueError ValidationError open_store Schedule Misfire ScheduleState ScheduleRun
     ScheduleNotFoundError BusinessCalendarNotFoundError ValidationIssue Cron Calendar
+    copy_store plan_copy CopyReport
 """
 
 

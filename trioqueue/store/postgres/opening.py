@@ -25,7 +25,7 @@ from trioqueue.store.postgres.pool import Pool
 from trioqueue.store.postgres.server_clock import DatabaseClock
 from trioqueue.store.postgres.session import Session
 from trioqueue.store.postgres.settings import Settings
-from trioqueue.store.postgres.signals import Ears, Mouth
+from trioqueue.store.postgres.signals import FAREWELL_SECONDS, Ears, Mouth
 from trioqueue.store.wakeups import join_hub, leave_hub
 
 if TYPE_CHECKING:
@@ -169,6 +169,8 @@ async def _open_real(
                 yield Database(executor, hub, clock, chance)
             finally:
                 await executor.aclose()
+                with trio.move_on_after(FAREWELL_SECONDS, shield=True):
+                    await mouth.say_rest()
     finally:
         await pool.aclose()
         hub.announce_closing()

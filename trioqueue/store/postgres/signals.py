@@ -34,8 +34,12 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("trioqueue.postgres")
 
-QUIET_SECONDS: Final = 0.06
-"""The least time between two hints about the same queue or service."""
+HINT_SECONDS: Final = 0.05
+"""The least time between two hints about the same queue or service, on average."""
+BURST: Final = 20
+"""How many hints may be sent at once where there were few before."""
+FAREWELL_SECONDS: Final = 2.0
+"""How long the last hints may take when a store is closed."""
 LOOK_SECONDS: Final = 0.2
 """How often `Ears` looks for itself where it hears nothing."""
 ECHO_SECONDS: Final = 2.0
@@ -82,17 +86,29 @@ class Mouth:
             await self._wake.wait()
             self._wake = trio.Event()
             words, next_at = self._take()
-            if words:
-                try:
-                    async with self._pool.lend() as session:
-                        for word in words:
-                            await session.query(_NOTIFY, self._channel, word)
-                except (psycopg.Error, TrioQueueError) as error:
-                    logger.debug("a hint could not be sent: %s", type(error).__name__)
+            await self._say(words)
             if next_at < math.inf:
                 with trio.move_on_at(next_at):
                     await trio.sleep_forever()
                 self._wake.set()
+
+    async def say_rest(self) -> None:
+        """Say what is left, before the store is closed."""
+        self._said.clear()
+        words, _ = self._take()
+        await self._say(words)
+
+    async def _say(self, words: list[str]) -> None:
+        if not words:
+            return
+        # Shielded: what was taken to be said is said, also if the store is closed now.
+        with trio.move_on_after(FAREWELL_SECONDS, shield=True):
+            try:
+                async with self._pool.lend() as session:
+                    for word in words:
+                        await session.query(_NOTIFY, self._channel, word)
+            except (psycopg.Error, TrioQueueError) as error:
+                logger.debug("a hint could not be sent: %s", type(error).__name__)
 
     def _take(self) -> tuple[list[str], float]:
         """Return what may be said now, and when the rest may."""
@@ -131,13 +147,16 @@ class Mouth:
         return [t if len(t) < _MOST_BYTES else everything for t in texts], later
 
     def _may_say(self, subject: str, now: float) -> float:
-        """Return when a subject may be spoken of; notes it if that is now."""
-        at = self._said.get(subject, -math.inf) + QUIET_SECONDS
-        if at <= now:
+        """Return when a subject may be spoken of; notes it if that is now.
+
+        `_said` keeps, for each, up to when its share is used up.
+        """
+        used = max(self._said.get(subject, -math.inf), now - BURST * HINT_SECONDS)
+        if used + HINT_SECONDS <= now:
             if len(self._said) > 10_000:
                 self._said.clear()
-            self._said[subject] = now
-        return at
+            self._said[subject] = used + HINT_SECONDS
+        return used + HINT_SECONDS
 
 
 @final
