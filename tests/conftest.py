@@ -89,6 +89,17 @@ def postgres_schemas(postgres: Server) -> Iterator[Schemas]:
     schemas.drop()
 
 
+@pytest.fixture(params=["memory", "postgres"])
+def anywhere(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty database: in memory, and on the server."""
+    if request.param == "memory":
+        yield "sqlite://:memory:"
+        return
+    server: Server = request.getfixturevalue("postgres")
+    with server.schema() as schema:
+        yield server.store_url(schema)
+
+
 @pytest.fixture(params=WORLDS, ids=lambda place: place.name)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A fresh database in each of the worlds; `contract` opens the store on it."""

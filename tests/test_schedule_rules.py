@@ -32,7 +32,6 @@ from trioqueue.schedules import (
 )
 
 QUEUE: Final = "jobs"
-MEMORY: Final = "sqlite://:memory:"
 RULES: Final = {
     "every two minutes": Cron("*/2 * * * *"),
     "Monday mornings in Paris": Cron("0 9 * * 1", tz="Europe/Paris"),
@@ -67,10 +66,10 @@ async def finish_next(store: Store) -> str:
 
 @pytest.mark.parametrize("name", RULES)
 async def test_it_runs_when_its_preview_says(
-    autojump_clock: MockClock, name: str
+    anywhere: str, autojump_clock: MockClock, name: str
 ) -> None:
     start = TrioClock(datetime(2000, 2, 28, 12, 0, 5, tzinfo=UTC))
-    async with open_store(MEMORY, clock=start) as store, open_services(store):
+    async with open_store(anywhere, clock=start) as store, open_services(store):
         await store.create_queue(QUEUE)
         created = await store.create_schedule(Schedule("s", QUEUE, RULES[name]))
         previewed = await store.preview_schedule("s", count=60)
@@ -87,10 +86,12 @@ async def test_it_runs_when_its_preview_says(
         assert kept.when == created.when
 
 
-async def test_every_two_minutes_counts_and_goes_on(autojump_clock: MockClock) -> None:
+async def test_every_two_minutes_counts_and_goes_on(
+    anywhere: str, autojump_clock: MockClock
+) -> None:
     ten = datetime(2026, 1, 5, 9, 59, tzinfo=UTC)
     async with (
-        open_store(MEMORY, clock=TrioClock(ten)) as store,
+        open_store(anywhere, clock=TrioClock(ten)) as store,
         open_services(store),
     ):
         await store.create_queue(QUEUE)
@@ -113,8 +114,10 @@ def test_an_expression_that_cannot_run_never_reaches_a_store(expression: str) ->
         Cron(expression)
 
 
-async def test_a_calendar_with_errors_is_refused(autojump_clock: MockClock) -> None:
-    async with open_store(MEMORY) as store:
+async def test_a_calendar_with_errors_is_refused(
+    anywhere: str, autojump_clock: MockClock
+) -> None:
+    async with open_store(anywhere) as store:
         await store.create_queue(QUEUE)
         for bad in (
             Calendar(),
@@ -128,9 +131,10 @@ async def test_a_calendar_with_errors_is_refused(autojump_clock: MockClock) -> N
 
 
 async def test_schedules_with_the_same_hashed_expression_run_apart(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         await store.create_queue(QUEUE)
         rule = Cron("H H * * *")
         instants = set()
@@ -143,9 +147,10 @@ async def test_schedules_with_the_same_hashed_expression_run_apart(
 
 
 async def test_the_day_of_creation_stays_the_anchor_through_updates(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with open_store(MEMORY) as store, open_services(store):
+    async with open_store(anywhere) as store, open_services(store):
         await store.create_queue(QUEUE)
         rule = Calendar([Daily(interval=3)])
         created = await store.create_schedule(Schedule("s", QUEUE, rule))

@@ -27,13 +27,15 @@ from trioqueue.store.operations import schedule_fire
 pytestmark = pytest.mark.usefixtures("every")
 _ = every
 QUEUE: Final = "jobs"
+
 MEMORY: Final = "sqlite://:memory:"
 
 
 async def test_a_year_of_daily_runs_comes_at_its_instants(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with open_store(MEMORY) as store, open_services(store) as services:
+    async with open_store(anywhere) as store, open_services(store) as services:
         await store.create_queue(QUEUE)
         when = Every(86_400, moved=((946_684_800 + 86_400 * 5, 946_684_800 + 5e5),))
         asked = schedule(when=when, end_at=at(86_400 * 365))
@@ -62,9 +64,9 @@ async def finish_next(store: Store) -> None:
 
 @pytest.mark.parametrize("kind", ["cron", "calendar"])
 async def test_a_sleeping_service_wakes_for_what_is_new_earlier_or_resumed(
-    autojump_clock: MockClock, kind: str
+    anywhere: str, autojump_clock: MockClock, kind: str
 ) -> None:
-    async with open_store(MEMORY) as store, open_services(store):
+    async with open_store(anywhere) as store, open_services(store):
         await store.create_queue(QUEUE)
         await trio.sleep(1.5)
         await store.create_schedule(schedule(86_400, kind=kind, id="far"))
@@ -86,8 +88,10 @@ async def test_a_sleeping_service_wakes_for_what_is_new_earlier_or_resumed(
         assert trio.current_time() == began  # at once: some were missed
 
 
-async def test_a_schedule_that_starts_now_runs_now(autojump_clock: MockClock) -> None:
-    async with open_store(MEMORY) as store, open_services(store):
+async def test_a_schedule_that_starts_now_runs_now(
+    anywhere: str, autojump_clock: MockClock
+) -> None:
+    async with open_store(anywhere) as store, open_services(store):
         await store.create_queue(QUEUE)
         await store.create_schedule(schedule(3600, start_at=store.now()))
         await finish_next(store)
@@ -162,9 +166,10 @@ async def test_10000_schedules_due_at_once_take_a_few_transactions(
 
 
 async def test_catching_up_is_done_in_bounded_batches(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         await store.create_queue(QUEUE)
         for number in range(100):
             asked = schedule(3600, id=f"s{number}", misfire=Misfire.all(100))
@@ -179,9 +184,10 @@ async def test_catching_up_is_done_in_bounded_batches(
 
 
 async def test_more_runs_than_a_batch_takes_lose_none(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         await store.create_queue(QUEUE)
         await store.create_schedule(schedule(0.01, misfire=Misfire.skip()))
         await trio.sleep(30)
@@ -193,11 +199,11 @@ async def test_more_runs_than_a_batch_takes_lose_none(
 
 
 async def test_the_latest_runs_are_remembered_and_the_oldest_forgotten(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    anywhere: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schedule_fire, "HISTORY_KEPT", 50)
     monkeypatch.setattr(schedule_fire, "PRUNE_EVERY", 10)
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         await store.create_queue(QUEUE)
         service = CronProcessorService(store)
         for name in ("s", "t"):
@@ -218,9 +224,9 @@ async def test_the_latest_runs_are_remembered_and_the_oldest_forgotten(
         assert len(set(await posted(store))) == 280
 
 
-async def test_a_long_count_does_not_hold_up_the_loop() -> None:
+async def test_a_long_count_does_not_hold_up_the_loop(anywhere: str) -> None:
     clock = SteppedClock()
-    async with open_store(MEMORY, clock=clock) as store:
+    async with open_store(anywhere, clock=clock) as store:
         await store.create_queue(QUEUE)
         for number in range(15):
             await store.create_schedule(schedule(60, id=f"s{number}"))
@@ -264,9 +270,11 @@ class HandClock(Clock):
 @pytest.mark.parametrize(
     "misfire", [Misfire.coalesce(), Misfire.skip(), Misfire.all()], ids=lambda m: m.kind
 )
-async def test_a_clock_put_back_runs_nothing_again(misfire: Misfire) -> None:
+async def test_a_clock_put_back_runs_nothing_again(
+    anywhere: str, misfire: Misfire
+) -> None:
     clock = HandClock()
-    async with open_store(MEMORY, clock=clock) as store:
+    async with open_store(anywhere, clock=clock) as store:
         service = CronProcessorService(store)
         await store.create_queue(QUEUE)
         await store.create_schedule(schedule(3600, misfire=misfire))
@@ -292,9 +300,9 @@ async def test_a_clock_put_back_runs_nothing_again(misfire: Misfire) -> None:
 
 
 async def test_a_database_that_cannot_be_used_changes_no_state(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    anywhere: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_store(MEMORY) as store, trio.open_nursery() as nursery:
+    async with open_store(anywhere) as store, trio.open_nursery() as nursery:
         await store.create_queue(QUEUE)
         await store.create_schedule(schedule(60))
         service = CronProcessorService(store)
@@ -318,9 +326,10 @@ async def test_a_database_that_cannot_be_used_changes_no_state(
 
 
 async def test_jittered_messages_come_within_the_window_each_at_its_own_time(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with open_store(MEMORY) as store, open_services(store):
+    async with open_store(anywhere) as store, open_services(store):
         await store.create_queue(QUEUE)
         for number in range(100):
             asked = schedule(3600, id=f"s{number}", jitter_seconds=600)
@@ -336,9 +345,9 @@ async def test_jittered_messages_come_within_the_window_each_at_its_own_time(
 
 @pytest.mark.parametrize("kind", [CronProcessorService, CalendarService])
 async def test_a_service_for_schedules_stops_like_any_other(
-    autojump_clock: MockClock, kind: type[Service]
+    anywhere: str, autojump_clock: MockClock, kind: type[Service]
 ) -> None:
-    async with open_store(MEMORY) as store, trio.open_nursery() as nursery:
+    async with open_store(anywhere) as store, trio.open_nursery() as nursery:
         service = kind(store)  # type: ignore[call-arg, arg-type]
         await nursery.start(service.run)
         await trio.sleep(10)
@@ -347,8 +356,10 @@ async def test_a_service_for_schedules_stops_like_any_other(
         assert not service.statistics().running
 
 
-async def test_two_schedules_alike_share_no_runs(autojump_clock: MockClock) -> None:
-    async with open_store(MEMORY) as store, open_services(store):
+async def test_two_schedules_alike_share_no_runs(
+    anywhere: str, autojump_clock: MockClock
+) -> None:
+    async with open_store(anywhere) as store, open_services(store):
         await store.create_queue(QUEUE)
         for name in ("a", "b"):
             await store.create_schedule(schedule(60, id=name))

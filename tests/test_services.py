@@ -22,7 +22,6 @@ from trioqueue import (
 from trioqueue.services import ReclaimService, SchedulerService, Service
 
 QUEUE: Final = "jobs"
-MEMORY: Final = "sqlite://:memory:"
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +34,11 @@ def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_message_delayed_by_30_days_moves_at_its_microsecond(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     began = time.perf_counter()
-    async with open_store(MEMORY) as store, open_services(store):
+    async with open_store(anywhere) as store, open_services(store):
         await store.create_queue(QUEUE)
         due = store.now() + timedelta(days=30)
         await store.post(QUEUE, 1, scheduled_time=due)
@@ -47,9 +47,11 @@ async def test_a_message_delayed_by_30_days_moves_at_its_microsecond(
     assert time.perf_counter() - began < 5
 
 
-async def test_a_message_due_in_500_years_moves_too(autojump_clock: MockClock) -> None:
+async def test_a_message_due_in_500_years_moves_too(
+    anywhere: str, autojump_clock: MockClock
+) -> None:
     """So far ahead a float of seconds is coarser than a microsecond."""
-    async with open_store(MEMORY) as store, open_services(store):
+    async with open_store(anywhere) as store, open_services(store):
         await store.create_queue(QUEUE)
         for micros in range(999_990, 1_000_000):
             due = datetime(2500, 1, 1, 0, 0, 0, micros, tzinfo=UTC)
@@ -58,8 +60,10 @@ async def test_a_message_due_in_500_years_moves_too(autojump_clock: MockClock) -
             assert timedelta(0) <= store.now() - due < timedelta(microseconds=5)
 
 
-async def test_a_lease_expires_at_its_microsecond(autojump_clock: MockClock) -> None:
-    async with open_store(MEMORY) as store, open_services(store):
+async def test_a_lease_expires_at_its_microsecond(
+    anywhere: str, autojump_clock: MockClock
+) -> None:
+    async with open_store(anywhere) as store, open_services(store):
         await store.create_queue(QUEUE)
         await store.post(QUEUE, 1)
         (job,) = await store.claim(QUEUE, lease=LeasePolicy(base_seconds=77.5))
@@ -71,9 +75,10 @@ async def test_a_lease_expires_at_its_microsecond(autojump_clock: MockClock) -> 
 
 
 async def test_10000_due_messages_are_ready_within_two_seconds(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         await store.create_queue(QUEUE)
         await store.post_many(QUEUE, [NewMessage(1, delay_seconds=5)] * 10_000)
         await trio.sleep(5)
@@ -85,9 +90,10 @@ async def test_10000_due_messages_are_ready_within_two_seconds(
 
 
 async def test_a_service_stopped_before_its_start_or_twice_ends_at_once(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         service = SchedulerService(store)
         service.stop()
         service.stop()
@@ -97,6 +103,7 @@ async def test_a_service_stopped_before_its_start_or_twice_ends_at_once(
 
 
 async def test_an_idle_service_stops_at_once_for_all_who_ask(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     answers: list[bool] = []
@@ -105,7 +112,7 @@ async def test_an_idle_service_stops_at_once_for_all_who_ask(
         answers.append(await service.stop_gracefully(grace_seconds=1000))
         assert not service.statistics().running
 
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         for service in (SchedulerService(store), ReclaimService(store)):
             async with trio.open_nursery() as nursery:
                 await nursery.start(service.run)
@@ -116,8 +123,10 @@ async def test_an_idle_service_stops_at_once_for_all_who_ask(
     assert answers == [True] * 6
 
 
-async def test_a_service_cannot_run_twice_at_once(autojump_clock: MockClock) -> None:
-    async with open_store(MEMORY) as store:
+async def test_a_service_cannot_run_twice_at_once(
+    anywhere: str, autojump_clock: MockClock
+) -> None:
+    async with open_store(anywhere) as store:
         service = SchedulerService(store)
         async with trio.open_nursery() as nursery:
             await nursery.start(service.run)
@@ -128,17 +137,18 @@ async def test_a_service_cannot_run_twice_at_once(autojump_clock: MockClock) -> 
 
 @pytest.mark.parametrize("interval", [0, -1, float("inf"), float("nan"), "soon"])
 async def test_an_interval_that_cannot_be_is_refused(
-    autojump_clock: MockClock, interval: Any
+    anywhere: str, autojump_clock: MockClock, interval: Any
 ) -> None:
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         with pytest.raises(ValidationError, match="interval_seconds"):
             SchedulerService(store, interval_seconds=interval)
 
 
 async def test_statistics_say_what_a_service_has_done_and_what_comes_next(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with open_store(MEMORY) as store, open_services(store) as services:
+    async with open_store(anywhere) as store, open_services(store) as services:
         await store.create_queue(QUEUE)
         start = store.now()
         for delay in (10, 10, 50):
@@ -160,22 +170,24 @@ async def test_statistics_say_what_a_service_has_done_and_what_comes_next(
     assert not any(s.running for s in services.statistics().values())
 
 
-async def test_what_the_block_raises_comes_out_bare(autojump_clock: MockClock) -> None:
-    async with open_store(MEMORY) as store:
+async def test_what_the_block_raises_comes_out_bare(
+    anywhere: str, autojump_clock: MockClock
+) -> None:
+    async with open_store(anywhere) as store:
         with pytest.raises(KeyError, match="mine"):
             async with open_services(store):
                 raise KeyError("mine")
 
 
 async def test_a_bug_in_a_service_cancels_the_block_and_comes_out_in_a_group(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    anywhere: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def buggy(self: object) -> int:
         await trio.sleep(5)
         raise ZeroDivisionError
 
     monkeypatch.setattr(SchedulerService, "_batch", buggy)
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         with pytest.RaisesGroup(ZeroDivisionError):
             async with open_services(store):
                 await trio.sleep_forever()
@@ -183,7 +195,7 @@ async def test_a_bug_in_a_service_cancels_the_block_and_comes_out_in_a_group(
 
 
 async def test_leaving_the_block_waits_for_the_batch_in_hand(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    anywhere: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[float] = []
 
@@ -193,7 +205,7 @@ async def test_leaving_the_block_waits_for_the_batch_in_hand(
         return 0
 
     monkeypatch.setattr(SchedulerService, "_batch", slow)
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         async with open_services(store):
             await trio.sleep(1)
         assert ended == [7]
@@ -205,9 +217,10 @@ async def test_leaving_the_block_waits_for_the_batch_in_hand(
 
 
 async def test_services_do_no_harm_to_paused_and_deleted_queues(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with open_store(MEMORY) as store, open_services(store) as services:
+    async with open_store(anywhere) as store, open_services(store) as services:
         for name in ("paused", "deleted", QUEUE):
             await store.create_queue(name)
             await store.post(name, 1, delay_seconds=10)

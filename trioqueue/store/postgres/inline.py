@@ -13,7 +13,7 @@ import psycopg
 import trio
 
 from trioqueue.errors import StoreClosedError, StoreUnavailableError
-from trioqueue.store.postgres.executor import read_with
+from trioqueue.store.postgres.executor import ExecutorStatistics, read_with
 from trioqueue.store.postgres.faults import translate
 from trioqueue.store.postgres.group import ConnectionLostError, run_group
 from trioqueue.store.requests import Request
@@ -95,9 +95,10 @@ class InlinePostgresExecutor:
         """In virtual time nobody else is supposed to write."""
         return True
 
-    def statistics(self) -> int:
-        """Return how many transactions it has committed."""
-        return self._transactions
+    def statistics(self) -> ExecutorStatistics:
+        """Return what it has done so far."""
+        count = self._transactions
+        return ExecutorStatistics(count, count, min(count, 1), 0, None)
 
     async def aclose(self) -> None:
         """Close the connection."""
