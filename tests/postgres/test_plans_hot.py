@@ -26,6 +26,7 @@ EXPECTED: Final[dict[str, set[str]]] = {
     "ready_messages": {READY},
     "claim_messages": {PKEY},
     "held_messages": {PKEY},
+    "held_and_free": {PKEY},
     "renew_leases": {PKEY},
     "make_ready": {PKEY},
     "make_invisible": {PKEY},

@@ -192,6 +192,7 @@ HOT = {
         "SEARCH tq_history USING INDEX tq_history_ids (queue_id=? AND message_id=?)"
     ),
     "held_messages": "SEARCH tq_messages USING INTEGER PRIMARY KEY (rowid=?)",
+    "held_and_free": "SEARCH tq_messages USING INTEGER PRIMARY KEY (rowid=?)",
     "receipts": "SEARCH tq_receipts USING INTEGER PRIMARY KEY (rowid=?)",
     "dead_letters_in_name": (
         "SEARCH tq_history USING INDEX tq_history_dead (dead_letter_name=?)"

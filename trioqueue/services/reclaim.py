@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, final, runtime_checkable
+
+import trio
 
 from trioqueue.clock import choose_clock
 from trioqueue.services.base import Service
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from trioqueue.model.spans import Seconds
 
 BATCH: Final = 500
+IN_VAIN: Final = timedelta(seconds=0.2)
+"""How long it waits for those that somebody else is busy with."""
 
 
 @runtime_checkable
@@ -72,15 +77,23 @@ class ReclaimService(Service):
             sees_every_change=store is not None and store.sees_every_change,
         )
         self._backend = backend
+        self._in_vain = False
 
     async def _batch(self) -> int:
         expired = await self._backend.find_expired_messages(None, BATCH)
+        self._in_vain = bool(expired)
         if not expired:
             return 0
-        # Those found but not reclaimed were prolonged or ended meanwhile.
-        return await self._backend.reclaim_expired_messages(expired)
+        # Those found but not reclaimed were prolonged or ended meanwhile, or somebody
+        # who has been stopped still holds them.
+        count = await self._backend.reclaim_expired_messages(expired)
+        self._in_vain = not count
+        return count
 
     async def _find_next_due(self) -> datetime | None:
         if isinstance(self._backend, ForeseeingBackend):
+            if self._in_vain:
+                await trio.lowlevel.checkpoint()
+                return self._clock.now() + IN_VAIN
             return await self._backend.next_expiry()
         return None  # noqa: ASYNC910  the batch before was one

@@ -264,10 +264,10 @@ def expire(
     """End attempts whose deadline has passed, as failures with that reason.
 
     Each answer is whether the attempt was ended here: a heartbeat, an end or another
-    reclaimer in between wins.
+    reclaimer in between wins, also one that has not committed yet.
     """
     yield queue_lock(*{message.queue for message in messages})
-    rows = yield Fetch("held_messages", {"ids": [m.row_id for m in messages]})
+    rows = yield Fetch("held_and_free", {"ids": [m.row_id for m in messages]})
     held = {row[0]: HeldRow._make(row) for row in rows}
     queues = yield from queues_by_id({row.queue_id for row in held.values()})
     answers: list[bool | Failure] = []

@@ -150,6 +150,8 @@ def requeue(
     """
     yield queue_lock(queue_name, *(() if target is None else (target,)))
     queue, row = yield from _dead_letter(queue_name, message_id)
+    # Under the name of a dead letter queue it may come from any queue.
+    yield queue_lock(queue.name)
     destination = queue if target is None else (yield from queue_named(target))
     if destination.queue_id != queue.queue_id:
         taken = yield from find_rows(destination.queue_id, [message_id])
@@ -173,8 +175,7 @@ def requeue_batch(
     Only rows up to `newest_id` count, so that a message which dies again meanwhile, in
     a new row, is not taken twice.
     """
-    if target is not None:
-        yield queue_lock(target)
+    yield queue_lock(name, *(() if target is None else (target,)))
     scope = yield from scope_of(name)
     rows = yield scope.fetch(
         "oldest_dead_letters", reason=reason, newest_id=newest_id, limit=len(delays)
@@ -183,6 +184,8 @@ def requeue_batch(
     if not found:
         return 0
     queues = yield from queues_by_id({row.queue_id for row in found})
+    # None of them is gone, nor can go: we hold a row of each.
+    yield queue_lock(*(queue.name for queue in queues.values()))
     destination = None if target is None else (yield from queue_named(target))
     if destination is not None:
         yield from _refuse_taken(destination, found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from trioqueue.errors import QueueNotFoundError
@@ -244,6 +245,9 @@ def find_rows(
         queue_id: Which queue.
         message_ids: Those that do not exist are missing from the answer.
         lock: Keep them as they are until the transaction ends.
+
+    Raises:
+        OvertakenError: One to be kept has begun a new life meanwhile.
     """
     parameters = {"queue_id": queue_id, "message_ids": list(message_ids)}
     live, finished = "live_by_message_id", "finished_by_message_id"
@@ -255,6 +259,15 @@ def find_rows(
         found[row[2]] = LiveRow._make(row)
     for row in (yield Fetch(finished, parameters)):
         found.setdefault(row[2], FinishedRow._make(row))
+    if lock:
+        # One that was requeued between the two is in neither; this looks at both.
+        for message_id in message_ids:
+            if message_id in found:
+                continue
+            place = {"queue_id": queue_id, "message_id": message_id}
+            if (yield Fetch("position_of", place)):
+                message = "a message was requeued while it was looked for"
+                raise OvertakenError(message)
     return found
 
 
@@ -273,9 +286,11 @@ def insert_messages(
     Raises:
         OvertakenError: One of them was posted and has finished since.
     """
-    yield ExecuteMany("insert_messages", rows)
     if not context.shared:
+        yield ExecuteMany("insert_messages", rows)
         return
+    # Two that write the same ids wait for each other, but never both at once.
+    yield ExecuteMany("insert_messages", sorted(rows, key=itemgetter(1, 2)))
     by_queue: dict[int, list[str]] = {}
     for queue_id, message_id in named:
         by_queue.setdefault(queue_id, []).append(message_id)

@@ -38,7 +38,7 @@ def trigger_schedule(context: Context, schedule_id: str) -> Operation[Message]:
         ValidationError: The queue does not take its message.
         DuplicateMessageError: Somebody has posted another message under its id.
     """
-    row = yield from schedule_of(schedule_id)
+    row = yield from schedule_of(schedule_id, lock=True)
     (number,) = yield from tickets(1)
     message_id = f"{schedule_id}:manual:{iso_instant(context.now)}-{number}"
     metadata = schedule_metadata(schedule_id, context.now, "manual", 0)

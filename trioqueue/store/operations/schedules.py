@@ -13,6 +13,7 @@ from trioqueue.model.schedule import ScheduleState
 from trioqueue.store.operations.core import (
     Execute,
     Fetch,
+    OvertakenError,
     calendar_lock,
     queue_lock,
 )
@@ -301,7 +302,14 @@ def resume_schedule(context: Context, schedule_id: str) -> Operation[Schedule]:
         ValidationError: Its rule cannot be used.
         BusinessCalendarNotFoundError: Its business calendar is gone.
     """
+    calendar_id = (yield from schedule_of(schedule_id)).calendar_id
+    if calendar_id is not None:
+        # Whoever changes the calendar holds it before its schedules.
+        yield calendar_lock(calendar_id)
     row = yield from schedule_of(schedule_id, lock=True)
+    if row.calendar_id != calendar_id:
+        message = "the schedule was given another calendar while it was resumed"
+        raise OvertakenError(message)
     if row.state == SCHEDULED:
         return row.to_schedule()
     if row.state == COMPLETED:
@@ -310,8 +318,6 @@ def resume_schedule(context: Context, schedule_id: str) -> Operation[Schedule]:
             "give it more to do with update_schedule"
         )
         raise IllegalStateError(message)
-    if row.calendar_id is not None:
-        yield calendar_lock(row.calendar_id)
     when = yield from resolve(decode_when(row.kind, row.rule))
     # Asked even where the place is known, so that a rule that cannot be read is told.
     start = floor(row.cursor, row.start_at)

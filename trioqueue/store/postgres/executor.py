@@ -16,7 +16,11 @@ import psycopg
 import trio
 from outcome import Error
 
-from trioqueue.errors import StoreClosedError, StoreUnavailableError
+from trioqueue.errors import (
+    StoreClosedError,
+    StoreUnavailableError,
+    TrioQueueError,
+)
 from trioqueue.store.postgres.faults import translate
 from trioqueue.store.postgres.group import ConnectionLostError, run_group
 from trioqueue.store.requests import Request
@@ -53,14 +57,14 @@ class ExecutorStatistics:
         requests: Requests served.
         largest_group: Most requests in one group.
         lost: How often a connection was lost with work in it.
-        pool: How the connections are doing.
+        pool: How the connections are doing; None where there is but one.
     """
 
     transactions: int
     requests: int
     largest_group: int
     lost: int
-    pool: PoolStatistics
+    pool: PoolStatistics | None
 
 
 @final
@@ -79,21 +83,30 @@ class PostgresExecutor:
         self._strict = _Waiting()
         self._relaxed = _Waiting()
         self._closing = False
+        self._scope = trio.CancelScope(shield=True)
         self._busy = 0
         self._idle = trio.Event()
         self._transactions = self._requests = self._largest = self._lost = 0
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> NoReturn:
-        """Serve requests until canceled."""
-        async with trio.open_nursery() as nursery:
-            for _ in range(LANES):
-                nursery.start_soon(self._serve, self._strict, False)  # noqa: FBT003
-            nursery.start_soon(self._serve, self._relaxed, True)  # noqa: FBT003
-            task_status.started()
-            await trio.sleep_forever()
-        raise AssertionError  # pragma: no cover
+    ) -> None:
+        """Serve requests until `aclose`.
+
+        Cancellation from outside is not enough, once it has started: it strikes callers
+        too, and what they do about it in a shielded scope needs us.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    for _ in range(LANES):
+                        nursery.start_soon(self._serve, self._strict, False)  # noqa: FBT003
+                    nursery.start_soon(self._serve, self._relaxed, True)  # noqa: FBT003
+                    task_status.started()
+                    await trio.sleep_forever()
+        finally:
+            self._refuse("the store was closed before this call was begun")
 
     async def batch(
         self,
@@ -139,12 +152,13 @@ class PostgresExecutor:
 
     async def _serve(self, waiting: _Waiting, relaxed: bool) -> NoReturn:  # noqa: FBT001
         while True:
-            await waiting.any_there()
+            seen = await waiting.any_there()
             try:
                 async with self._pool.lend() as session:
                     await self._serve_with(session, waiting, relaxed=relaxed)
-            except (StoreUnavailableError, StoreClosedError) as error:
-                waiting.answer_all(error)
+            except TrioQueueError as error:
+                # Whoever came later has patience left.
+                waiting.answer(seen, error)
 
     async def _serve_with(
         self, session: Session, waiting: _Waiting, *, relaxed: bool
@@ -195,15 +209,18 @@ class PostgresExecutor:
 
     async def aclose(self) -> None:
         """Finish the transactions in hand; what has not begun fails."""
-        self._closing = True
         message = "the store was closed before this call was begun"
-        for waiting in (self._strict, self._relaxed):
-            waiting.answer_all(StoreClosedError(message))
+        self._refuse(message)
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
             await trio.lowlevel.checkpoint()
             while self._busy:
                 self._idle = trio.Event()
                 await self._idle.wait()
+        self._refuse(message)
+        self._scope.cancel(reason="the store is closing")
+
+    def _refuse(self, message: str) -> None:
+        self._closing = True
         for waiting in (self._strict, self._relaxed):
             waiting.answer_all(StoreClosedError(message))
 
@@ -246,7 +263,8 @@ class _Waiting:
         """
         request.task = trio.lowlevel.current_task()
         self._requests.append(request)
-        self._lanes.unpark()
+        if self._lanes:
+            self._lanes.unpark()
 
         def abort(_: Callable[[], Any]) -> trio.lowlevel.Abort:
             if request.taken:
@@ -256,11 +274,12 @@ class _Waiting:
 
         return await trio.lowlevel.wait_task_rescheduled(abort)
 
-    async def any_there(self) -> None:
-        """Sleep until there is something to take."""
+    async def any_there(self) -> list[Request]:
+        """Sleep until there is something to take; return all that is."""
         await trio.lowlevel.checkpoint_if_cancelled()
         while not self._requests:
             await self._lanes.park()
+        return list(self._requests)
 
     def take(self, most: int) -> list[Request]:
         """Take what waits longest."""
@@ -285,7 +304,14 @@ class _Waiting:
 
     def answer_all(self, error: Exception) -> None:
         """Fail whatever waits."""
-        taken = self.take(len(self._requests))
+        self.answer(list(self._requests), error)
+
+    def answer(self, requests: Sequence[Request], error: Exception) -> None:
+        """Fail those of some requests that still wait."""
+        there = set(requests).intersection(self._requests)
+        taken = [request for request in self._requests if request in there]
+        self._requests = [r for r in self._requests if r not in there]
         for request in taken:
+            request.taken = True
             request.outcome = Error(error)
         self.deliver(taken)

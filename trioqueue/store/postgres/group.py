@@ -113,19 +113,21 @@ async def _run_together(
     for request in requests:
         request.outcome = None
     session.begin(relaxed=relaxed)
+    written = session.writes
     committing = False
     try:
         for unit in units_of(requests):
             await _run_unit(session, unit, make_context, effects)
-        committing = True
+        # One that has written nothing can be run again whatever becomes of it.
+        committing = session.writes != written
         await session.commit()
     except OvertakenError:
-        await session.rollback()
+        await _undo(session, requests)
         raise _AgainError from None
     except psycopg.Error as error:
-        await session.rollback()
+        await _undo(session, requests)
         if session.lost and committing:
-            _tell_unknown(requests, error)
+            _tell_unknown(requests, translate(error, "PostgreSQL"))
         elif session.lost:
             raise ConnectionLostError from error
         elif is_conflict(error):
@@ -133,8 +135,17 @@ async def _run_together(
         else:
             raise _UndoneError(translate(error, "PostgreSQL")) from error
     except BaseException:
-        await session.rollback()
+        await _undo(session, requests)
+        if committing:
+            _tell_unknown(requests)
         raise
+
+
+async def _undo(session: Session, requests: Sequence[Request]) -> None:
+    """Roll back; answers that were given before the commit no longer hold."""
+    for request in requests:
+        request.outcome = None
+    await session.rollback()
 
 
 async def _run_unit(
@@ -159,7 +170,7 @@ async def _run_unit(
         effects.merge(context.effects)
 
 
-def _tell_unknown(requests: Sequence[Request], error: psycopg.Error) -> None:
+def _tell_unknown(requests: Sequence[Request], cause: Exception | None = None) -> None:
     """Tell callers that their work may or may not be stored."""
     message = (
         "the connection was lost while the database was committing, so this may or may "
@@ -167,7 +178,7 @@ def _tell_unknown(requests: Sequence[Request], error: psycopg.Error) -> None:
         "stored once, and a job that has ended gives the same answer again"
     )
     failure = StoreUnavailableError(message)
-    failure.__cause__ = translate(error, "PostgreSQL")
+    failure.__cause__ = cause
     for request in requests:
         request.outcome = Error(failure)
 
@@ -185,10 +196,9 @@ async def _run_alone(
     for request in requests:
         try:
             done = await run_group(session, [request], make_context, relaxed=relaxed)
-        except ConnectionLostError:
+        except ConnectionLostError as lost:
             # What has been committed stays answered.
-            request.outcome = None
-            raise ConnectionLostError(effects) from None
+            raise ConnectionLostError(effects) from lost.__cause__
         effects.merge(done)
     return effects
 

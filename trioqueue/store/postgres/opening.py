@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
@@ -12,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from trioqueue._background import open_background
 from trioqueue.clock import choose_clock
-from trioqueue.errors import TrioQueueError
+from trioqueue.errors import StoreUnavailableError, TrioQueueError, ValidationError
 from trioqueue.store.database import Chance, Database, context_maker
 from trioqueue.store.low_water import LowWaterMarks
 from trioqueue.store.postgres.compiling import quote_schema
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from trioqueue.store.url import StoreURL
     from trioqueue.store.wakeups import WakeUps
 
+CONNECT_SECONDS: Final = 10
+"""How long an address may take to let us in, if the URL says nothing else."""
 CLOCK_SECONDS: Final = 10.0
 """How often the server is asked for its time."""
 PREPARE_SECONDS: Final = 600.0
@@ -58,11 +61,7 @@ async def open_postgres(
         SchemaVersionError: It was made by a newer trioqueue, or must be migrated.
     """
     settings = Settings(
-        conninfo=make_conninfo(
-            address.conninfo,
-            client_encoding="utf8",
-            fallback_application_name="trioqueue",
-        ),
+        conninfo=_complete(address.conninfo),
         schema=address.schema,
         pool_size=address.pool_size,
         pooled=address.pooled,
@@ -76,6 +75,27 @@ async def open_postgres(
         opened = _open_real(settings, clock, migrate=migrate)
     async with opened as database:
         yield database
+
+
+def _complete(conninfo: str) -> str:
+    """Add what we rely on to a connection string.
+
+    Raises:
+        StoreUnavailableError: It is not one; the text repeats nothing of it.
+        ValidationError: One of its options cannot be used.
+    """
+    try:
+        known = conninfo_to_dict(conninfo)
+        if not re.fullmatch(r"-?\d+", str(known.get("connect_timeout", 0)).strip()):
+            raise ValidationError.of("url", "connect_timeout: write a whole number")
+        if "PGCONNECT_TIMEOUT" not in os.environ:
+            known.setdefault("connect_timeout", CONNECT_SECONDS)
+        known.setdefault("fallback_application_name", "trioqueue")
+        return make_conninfo("", **known | {"client_encoding": "utf8"})
+    except psycopg.Error as error:
+        problem = translate(error, "PostgreSQL")
+    # Not from the error: its text may repeat the password.
+    raise problem
 
 
 async def _prepare(settings: Settings, *, migrate: bool, blocking: bool) -> None:
@@ -129,8 +149,11 @@ async def _open_virtual(
 async def _open_real(
     settings: Settings, clock: Clock | None, *, migrate: bool
 ) -> AsyncIterator[Database]:
-    with trio.fail_after(PREPARE_SECONDS):
+    with trio.move_on_after(PREPARE_SECONDS) as patience:
         await _prepare(settings, migrate=migrate, blocking=False)
+    if patience.cancelled_caught:
+        message = f"the tables could not be prepared within {PREPARE_SECONDS:g} s"
+        raise StoreUnavailableError(message)
     marks = LowWaterMarks()
     pool = Pool(lambda: _session(settings, marks=marks), size=settings.pool_size)
     chance = Chance.of_run(0, virtual=False)
@@ -159,13 +182,13 @@ async def _open_real(
 
         ears = Ears(settings, hub, executor, name, say)
         async with open_background("the store is closing") as nursery:
-            await nursery.start(pool.run)
-            await nursery.start(executor.run)
-            await nursery.start(mouth.run)
-            await nursery.start(ears.run)
-            if server_clock is not None:
-                nursery.start_soon(_keep_time, server_clock, pool)
             try:
+                await nursery.start(pool.run)
+                await nursery.start(executor.run)
+                await nursery.start(mouth.run)
+                await nursery.start(ears.run)
+                if server_clock is not None:
+                    nursery.start_soon(_keep_time, server_clock, pool)
                 yield Database(executor, hub, clock, chance)
             finally:
                 await executor.aclose()
@@ -217,7 +240,10 @@ async def _last_ticket(session: Session, settings: Settings) -> int:
     """Return what sets this run apart from earlier ones on the same database."""
     name = f"{quote_schema(settings.schema)}.tq_tickets"
     sql = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {name}"
-    rows = await session.query(sql.encode())
+    try:
+        rows = await session.query(sql.encode())
+    except psycopg.Error as error:
+        raise translate(error, "PostgreSQL") from error
     ticket: int = rows[0][0]
     return ticket
 

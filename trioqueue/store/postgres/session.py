@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STOPPED_SECONDS: Final = 4
+"""How long a transaction may wait for its client: what one that was stopped holds must
+be free within 5 s."""
 GOODBYE_SECONDS: Final = 2.0
 """How long undoing a transaction may keep a caller that is canceled."""
 
@@ -70,8 +73,9 @@ class Session:
         self._connection = connection
         self._settings = settings
         self._marks = marks
-        self._prepared: set[bytes] = set()
+        self._prepared: dict[bytes, bytes] = {}  # what each is called on the server
         self._asked: list[bytes] = []
+        self._asked_ever = 0
         self._commands: list[Callable[[], None]] = []
         self.writes = 0
         """How many statements that change something it has been given."""
@@ -171,6 +175,7 @@ class Session:
     async def rollback(self) -> None:
         """Undo the transaction, if one is open; kills the connection if that fails."""
         self._commands.clear()
+        self._forget_asked()
         if self.lost or self._connection.pgconn.transaction_status == _IDLE:
             return
         try:
@@ -268,12 +273,24 @@ class Session:
             )
             return
         if name not in self._prepared:
-            self._prepared.add(name)
+            # A name is never used again: the server keeps what it has prepared, also
+            # if what came with it failed, or was canceled, and we cannot know.
+            self._asked_ever += 1
+            self._prepared[name] = b"%s.%d" % (name, self._asked_ever)
             self._asked.append(name)
-            self._commands.append(partial(pgconn.send_prepare, name, sql))
+            self._commands.append(
+                partial(pgconn.send_prepare, self._prepared[name], sql)
+            )
+        prepared = self._prepared[name]
         self._commands.append(
-            partial(pgconn.send_query_prepared, name, parameters, formats, BINARY)
+            partial(pgconn.send_query_prepared, prepared, parameters, formats, BINARY)
         )
+
+    def _forget_asked(self) -> None:
+        """Count as not prepared what the server has not confirmed."""
+        for name in self._asked:
+            del self._prepared[name]
+        self._asked.clear()
 
     def _plain(self, sql: bytes) -> None:
         """Keep a statement without parameters."""
@@ -302,16 +319,14 @@ class Session:
             with trio.move_on_after(seconds) as patience:
                 results = await self._connection.exchange(commands)
         except BaseException:
-            self._prepared.difference_update(self._asked)
-            self._asked.clear()
+            self._forget_asked()
             raise
         if patience.cancelled_caught:
             self.kill()
             raise SilentError(f"the server has not answered for {seconds:g} s")
         for result in results:
             if result.status not in _OK:
-                self._prepared.difference_update(self._asked)
-                self._asked.clear()
+                self._forget_asked()
                 encoding = self._connection.info.encoding
                 raise psycopg.errors.error_from_result(result, encoding=encoding)
         self._asked.clear()
@@ -326,7 +341,7 @@ def _session_settings(settings: Settings, scope: str = "") -> list[bytes]:
         # What we no longer wait for, the server gives up, too; and a transaction whose
         # client was stopped in the middle must not hold its rows for ever.
         "statement_timeout": f"{round(seconds * 1000)}ms",
-        "idle_in_transaction_session_timeout": f"{round(seconds * 2000)}ms",
+        "idle_in_transaction_session_timeout": f"{STOPPED_SECONDS}s",
         "client_min_messages": "warning",
     }
     if settings.relaxed:

@@ -19,6 +19,7 @@ import trio
 
 from trioqueue.errors import TrioQueueError
 from trioqueue.store.operations.core import Effects
+from trioqueue.store.operations.read import get_message
 from trioqueue.store.operations.watch import look
 from trioqueue.store.postgres.driver import TrioConnection
 from trioqueue.store.postgres.faults import translate
@@ -213,11 +214,12 @@ class Ears:
         while True:
             try:
                 async with TrioConnection.opened(self._settings.conninfo) as connection:
-                    failures = 0
                     await connection.listen(self._channel)
                     await self._hear(connection)
             except psycopg.Error as error:
-                if self.hearing or not failures:
+                if self.hearing:
+                    failures = 0
+                if not failures:
                     logger.warning(
                         "not listening to the database, looking instead: %s",
                         translate(error, "PostgreSQL"),
@@ -262,6 +264,14 @@ class Ears:
         for note in notes:
             await self._act_on(note.payload)
 
+    async def _is_aborted(self, queue: str, message_id: str) -> bool:
+        """Look whether it is true: anybody who may connect can send a hint."""
+        try:
+            message = await self._executor.read(lambda: get_message(queue, message_id))
+        except TrioQueueError:
+            return False  # it is gone, or the next heartbeat will tell
+        return message.lease is not None and message.lease.abort_requested
+
     async def _act_on(self, payload: str) -> None:
         try:
             word = json.loads(payload)
@@ -272,7 +282,8 @@ class Ears:
             effects.due.update(word.get("d", {}))
             if "a" in word:
                 queue, message_id = word["a"]
-                effects.aborts.append((queue, message_id))
+                if await self._is_aborted(queue, message_id):
+                    effects.aborts.append((queue, message_id))
         except (ValueError, TypeError, AttributeError):
             logger.debug("a notification that is not ours: %r", payload[:100])
             return

@@ -145,6 +145,12 @@ MESSAGE_STATEMENTS: Final = {
         SELECT {_HELD} FROM tq_messages WHERE id = ANY(:ids::int8[])
         ORDER BY id FOR UPDATE
     """,
+    # Whoever holds one may have been stopped, and must not keep the others from being
+    # taken back.
+    "held_and_free": f"""
+        SELECT {_HELD} FROM tq_messages WHERE id = ANY(:ids::int8[])
+        ORDER BY id FOR UPDATE SKIP LOCKED
+    """,
     "renew_leases": """
         UPDATE tq_messages
         SET lease_expires_at = column1, heartbeat_expires_at = column2,

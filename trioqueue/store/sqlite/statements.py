@@ -28,6 +28,11 @@ _NO_ATTEMPT: Final = """
     heartbeat_expires_at = NULL, deadline = NULL, renewals = 0, attempt_lease = NULL
 """
 
+_HELD_MESSAGES: Final = f"""
+    SELECT {_HELD} FROM tq_messages
+    WHERE id IN (SELECT value FROM json_each(:ids))
+"""
+
 QUEUE_STATEMENTS: Final = {
     "queues_by_name": f"""
         SELECT {_QUEUE} FROM tq_queues
@@ -101,10 +106,9 @@ MESSAGE_STATEMENTS: Final = {
             attempt_lease = column8, renewals = 0
         FROM (VALUES {rows}) WHERE id = column9
     """,
-    "held_messages": f"""
-        SELECT {_HELD} FROM tq_messages
-        WHERE id IN (SELECT value FROM json_each(:ids))
-    """,
+    "held_messages": _HELD_MESSAGES,
+    # One writer at a time: nobody else holds any.
+    "held_and_free": _HELD_MESSAGES,
     "renew_leases": """
         UPDATE tq_messages
         SET lease_expires_at = column1, heartbeat_expires_at = column2,
