@@ -70,7 +70,8 @@ def test_people_get_whole_sentences(tq: Cli) -> None:
     assert lines[1].startswith("problem  file     ")
     text = " ".join(" ".join(lines).split())
     assert "does not exist -> name another with --db, or make it with:" in text
-    assert max(map(len, lines)) <= 88
+    # A path, which cannot be broken, is as long as it is.
+    assert max(len(line) for line in lines if "/" not in line) <= 88
 
 
 @pytest.mark.parametrize("form", ["plain", "jsonl"])
