@@ -173,14 +173,7 @@ async def _open_real(
             _announcer(hub, mouth),
         )
 
-        async def say(channel: str, word: str) -> None:
-            async with pool.lend() as session:
-                try:
-                    await session.query(b"SELECT pg_notify($1, $2)", channel, word)
-                except psycopg.Error as error:
-                    raise translate(error, "PostgreSQL") from error
-
-        ears = Ears(settings, hub, executor, name, say)
+        ears = Ears(settings, hub, executor, name, mouth.say)
         async with open_background("the store is closing") as nursery:
             try:
                 await nursery.start(pool.run)

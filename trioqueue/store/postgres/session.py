@@ -116,11 +116,6 @@ class Session:
         """Whether the connection is gone."""
         return self._connection.closed
 
-    @property
-    def server_pid(self) -> int:
-        """The process that serves it."""
-        return self._connection.pgconn.backend_pid
-
     async def check(self) -> None:
         """Make one round trip.
 

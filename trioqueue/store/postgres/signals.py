@@ -99,16 +99,27 @@ class Mouth:
         words, _ = self._take()
         await self._say(words)
 
+    async def say(self, *words: str) -> None:
+        """Send notifications.
+
+        Raises:
+            StoreUnavailableError: The server could not be asked.
+        """
+        async with self._pool.lend() as session:
+            try:
+                for word in words:
+                    await session.query(_NOTIFY, self._channel, word)
+            except psycopg.Error as error:
+                raise translate(error, "PostgreSQL") from error
+
     async def _say(self, words: list[str]) -> None:
         if not words:
             return
         # Shielded: what was taken to be said is said, also if the store is closed now.
         with trio.move_on_after(FAREWELL_SECONDS, shield=True):
             try:
-                async with self._pool.lend() as session:
-                    for word in words:
-                        await session.query(_NOTIFY, self._channel, word)
-            except (psycopg.Error, TrioQueueError) as error:
+                await self.say(*words)
+            except TrioQueueError as error:
                 logger.debug("a hint could not be sent: %s", type(error).__name__)
 
     def _take(self) -> tuple[list[str], float]:
@@ -170,7 +181,7 @@ class Ears:
         hub: WakeUps,
         executor: Executor,
         name: str,
-        echo: Callable[[str, str], Awaitable[None]],
+        echo: Callable[[str], Awaitable[None]],
     ) -> None:
         self._settings = settings
         self._channel = channel_of(settings.schema)
@@ -251,7 +262,7 @@ class Ears:
     async def _ask_for_echo(self) -> None:
         word = json.dumps({"s": self._name, "echo": 1})
         try:
-            await self._echo(self._channel, word)
+            await self._echo(word)
         except TrioQueueError as error:
             raise psycopg.OperationalError("no echo could be asked for") from error
 
