@@ -43,14 +43,14 @@ def child_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONSAFEPATH": "1"}
 
 
-def run_python(*arguments: str) -> str:
+def run_python(*arguments: str, limit_seconds: float = 60) -> str:
     """Run a Python process to its end, outside Trio."""
     done = subprocess.run(
         [sys.executable, *arguments],
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=limit_seconds,
         env=child_environment(),
     )
     return done.stdout

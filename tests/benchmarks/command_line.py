@@ -15,6 +15,7 @@ from tests.benchmarks import (
     latency,
     other_rows,
     peers,
+    postgres_peers,
     postgres_rows,
     profiling,
     scale,
@@ -26,12 +27,19 @@ from tests.benchmarks.bench import Bench, report
 from tests.benchmarks.machine import facts
 from tests.benchmarks.table import Row, render
 
+
+def _postgres(bench: Bench) -> Iterator[Row]:
+    yield from postgres_rows.rows(bench)
+    if bench.peers:
+        yield from postgres_peers.rows(bench)
+
+
 GROUPS: Final[dict[str, Callable[[Bench], Iterator[Row]]]] = {
     "store": store_rows.rows,
     "worker": worker_rows.rows,
     "latency": latency.rows,
     "scale": scale.rows,
-    "postgres": postgres_rows.rows,
+    "postgres": _postgres,
     "schedules": schedule_rows.rows,
     "other": other_rows.rows,
     "peers": peers.rows,

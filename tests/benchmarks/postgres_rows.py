@@ -34,13 +34,13 @@ RAW_BATCH: Final = 200
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    with _server() as server:
+    with durable_server() as server:
         count = bench.size(20_000, 6_000)
 
         def on(work: Callable[[Store], Awaitable[float]]) -> Callable[[Path], float]:
             def trial(_: Path) -> float:
                 with server.schema("bench") as schema:
-                    result: float = trio.run(_on_store, server, schema, work)
+                    result: float = trio.run(on_store, server, schema, work)
                 return result
 
             return trial
@@ -48,11 +48,11 @@ def rows(bench: Bench) -> Iterator[Row]:
         raw_drain, raw_post, plain, wide, post, many, alone = bench.take_turns(
             lambda _: _raw_drain(server, count),
             lambda _: _raw_post(server, count // 20),
-            on(lambda store: _drain(store, count, 100)),
-            on(lambda store: _drain(store, count, 400)),
-            on(lambda store: _post(store, count // 2, POSTERS)),
+            on(lambda store: drain_on(store, count, 100)),
+            on(lambda store: drain_on(store, count, 400)),
+            on(lambda store: post_on(store, count // 2, POSTERS)),
             on(lambda store: _post_many(store, count)),
-            on(lambda store: _post(store, count // 20, 1)),
+            on(lambda store: post_on(store, count // 20, 1)),
         )
         yield Row("PostgreSQL, raw claim and delete of 200, psycopg", "/s", raw_drain)
         yield Row("PostgreSQL, raw insert, one a transaction", "/s", raw_post)
@@ -80,7 +80,7 @@ def rows(bench: Bench) -> Iterator[Row]:
 
 
 @contextmanager
-def _server() -> Iterator[OwnServer]:
+def durable_server() -> Iterator[OwnServer]:
     room = Room.open()
     try:
         server = OwnServer(room, **DURABLE)
@@ -90,7 +90,7 @@ def _server() -> Iterator[OwnServer]:
         room.close()
 
 
-async def _on_store(
+async def on_store(
     server: OwnServer, schema: str, work: Callable[[Store], Awaitable[float]]
 ) -> float:
     async with open_store(server.store_url(schema)) as store:
@@ -98,14 +98,14 @@ async def _on_store(
         return await work(store)
 
 
-async def _drain(store: Store, count: int, concurrency: int) -> float:
+async def drain_on(store: Store, count: int, concurrency: int) -> float:
     await fill(store, count)
     seconds = await drain_store(store, count, concurrency)
     await check_counts(store)
     return count / seconds
 
 
-async def _post(store: Store, count: int, tasks: int) -> float:
+async def post_on(store: Store, count: int, tasks: int) -> float:
     async def post_some() -> None:
         for _ in range(count // tasks):
             await store.post(QUEUE, PAYLOAD)
