@@ -16,8 +16,6 @@ and, in another process, ``trioqueue worker module:app`` or ``await app.run(...)
 
 from __future__ import annotations
 
-import signal
-import threading
 from contextlib import asynccontextmanager
 from typing import (
     TYPE_CHECKING,
@@ -33,14 +31,13 @@ from typing import (
 
 import trio
 
-from trioqueue._background import open_background
 from trioqueue.declared import DeclaredSchedules, TaskT
 from trioqueue.dispatch import Dispatcher
 from trioqueue.errors import TrioQueueError, ValidationError
 from trioqueue.model.options_codec import option_issues
 from trioqueue.model.queue import QueueOptions, RetentionPolicy
 from trioqueue.model.schedule import Misfire
-from trioqueue.services import open_services
+from trioqueue.running import run_app
 from trioqueue.store import open_store
 from trioqueue.store.base import check_queue_name
 from trioqueue.task import (
@@ -51,7 +48,7 @@ from trioqueue.task import (
     Task,
 )
 from trioqueue.task_making import make_task
-from trioqueue.worker import DEFAULT_CONCURRENCY, DEFAULT_GRACE_SECONDS, Worker
+from trioqueue.worker import DEFAULT_CONCURRENCY, DEFAULT_GRACE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -70,8 +67,10 @@ if TYPE_CHECKING:
     from trioqueue.model.retry_policy import RetryPolicy
     from trioqueue.model.schedule import Schedule
     from trioqueue.model.spans import Seconds
+    from trioqueue.running import RunEnd
     from trioqueue.schedules.when import When
     from trioqueue.store import Store
+    from trioqueue.worker import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -326,55 +325,49 @@ class App:
         elif wanted is not None and existing[0].options != wanted:
             await self.store.update_queue(name, wanted)
 
-    async def run(
+    async def run(  # noqa: ASYNC128  its runner reports
         self,
         url: str,
         *,
         queues: Iterable[str] | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         grace_seconds: Seconds = DEFAULT_GRACE_SECONDS,
+        drain: bool = False,
+        max_jobs: int | None = None,
+        metrics: str | None = None,
         task_status: trio.TaskStatus[Worker] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
+    ) -> RunEnd:
         """Run the services and a worker in one nursery, until canceled or signaled.
 
         SIGINT and SIGTERM stop it gracefully: no more claims, jobs in hand may finish
-        for the grace; a second signal cuts them off.
+        for the grace; a second signal cuts them off, and a third has its ordinary
+        effect.  Jobs that are cut off go back to their queues, attempts refunded.
 
         Args:
             url: The store's address.
             queues: Only these queues (default: all that have tasks).
             concurrency: The most jobs at once.
             grace_seconds: How long jobs may take to finish after a signal.
+            drain: End as soon as nothing is ready; what is due later stays.
+            max_jobs: End after so many jobs (None: never).
+            metrics: Where to serve metrics and health, ``127.0.0.1:9464`` for example
+                (None: nowhere); see `trioqueue.metrics.serve_metrics`.
             task_status: Reports the worker, once it runs.
+
+        Returns:
+            How it ended.
         """
-        async with self.open(url) as store, open_services(store):
-            worker = Worker(store, self, queues=queues, concurrency=concurrency)
-            async with open_background("the worker has ended") as nursery:
-                if threading.current_thread() is threading.main_thread():
-                    await nursery.start(_stop_on_signal, worker, grace_seconds)
-                async with trio.open_nursery() as running:
-                    await running.start(worker.run)
-                    task_status.started(worker)
-
-
-async def _stop_on_signal(
-    worker: Worker,
-    grace_seconds: Seconds,
-    *,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Stop a worker gracefully at the first signal, at once at the second."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        grace = grace_seconds
-        async with trio.open_nursery() as nursery:
-            async for _ in signals:
-                nursery.start_soon(_stop, worker, grace)
-                grace = 0
-
-
-async def _stop(worker: Worker, grace_seconds: Seconds) -> None:
-    await worker.stop_gracefully(grace_seconds=grace_seconds)
+        return await run_app(
+            self,
+            url,
+            queues=queues,
+            concurrency=concurrency,
+            grace_seconds=grace_seconds,
+            drain=drain,
+            max_jobs=max_jobs,
+            metrics=metrics,
+            task_status=task_status,
+        )
 
 
 class _Decorator(Protocol):

@@ -14,9 +14,11 @@ its attempt ends.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, final
 
-import attrs
+from trioqueue.issues import Issue as Issue  # noqa: PLC0414  public
+from trioqueue.issues import ValidationIssue as ValidationIssue  # noqa: PLC0414  public
+from trioqueue.issues import Violation as Violation  # noqa: PLC0414  public
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,45 +29,6 @@ if TYPE_CHECKING:
 
 class TrioQueueError(Exception):
     """Base of every error that trioqueue raises."""
-
-
-@attrs.frozen
-class Issue:
-    """One thing wrong with a piece of input.
-
-    Attributes:
-        field: Where it is, as the caller wrote it: ``payload``,
-            ``messages[3].priority``.
-        message: What is wrong and what would be right.
-    """
-
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.message}"
-
-
-@final
-@attrs.frozen
-class ValidationIssue(Issue):
-    """One thing to know about a schedule's rules.
-
-    Attributes:
-        severity: ``error`` (it is refused), ``warning`` (it runs, perhaps not as meant)
-            or ``info``.
-        rule_index: Which rule, counted from 0; -1 where it is about the whole.
-        suggestion: What to write instead.
-    """
-
-    severity: Literal["error", "warning", "info"] = "error"
-    rule_index: int = -1
-    suggestion: str = ""
-
-    def __str__(self) -> str:
-        where = f"rules[{self.rule_index}]." if self.rule_index >= 0 else ""
-        advice = f"; {self.suggestion}" if self.suggestion else ""
-        return f"{where}{self.field}: {self.message}{advice}"
 
 
 class ValidationError(TrioQueueError, ValueError):
@@ -165,8 +128,41 @@ class BusinessCalendarNotFoundError(NotFoundError):
         return type(self), (self.calendar_id,)
 
 
+class WorkerNotFoundError(NotFoundError):
+    """No worker of this id is alive.
+
+    Attributes:
+        worker_id: The id asked for.
+    """
+
+    def __init__(self, worker_id: str) -> None:
+        self.worker_id = worker_id
+        super().__init__(
+            f"no worker {worker_id!r} is alive; list_workers tells which are"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.worker_id,)
+
+
 class SchemaNotFoundError(NotFoundError):
-    """There is no schema of this id or version."""
+    """There is no schema of this id or version.
+
+    Attributes:
+        schema_id: The id asked for.
+        version: The version asked for (None: the latest active one).
+    """
+
+    def __init__(self, schema_id: str, version: int | None = None) -> None:
+        self.schema_id = schema_id
+        self.version = version
+        which = "active version" if version is None else f"version {version}"
+        super().__init__(
+            f"schema {schema_id!r} has no {which}; register it with register_schema"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.schema_id, self.version)
 
 
 class ConflictError(TrioQueueError):

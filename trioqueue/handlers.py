@@ -6,8 +6,10 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 
+from trioqueue.current import working_on
 from trioqueue.errors import ValidationError
 from trioqueue.store.base import check_queue_name
+from trioqueue.tracing import processing, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +54,11 @@ def ask_retry_seconds(handler: Handler, job: Job) -> float | None:
 
 
 async def run_handler(handler: Handler, job: Job) -> Any:
-    """Run a handler, or say that it should have been async."""
+    """Run a handler, or say that it should have been async.
+
+    The Trio task that calls this is the job's from here on.
+    """
+    working_on.set(job)
     awaitable: Any = handler(job)
     if not hasattr(awaitable, "__await__"):
         message = (
@@ -60,6 +66,9 @@ async def run_handler(handler: Handler, job: Job) -> Any:
             "to an App, which runs them in threads"
         )
         raise TypeError(message)
+    if (api := tracing()) is not None:
+        with processing(api, job):
+            return await awaitable
     return await awaitable
 
 

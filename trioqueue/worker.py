@@ -17,12 +17,11 @@ import attrs
 import trio
 
 from trioqueue._lifecycle import Lifecycle
-from trioqueue.errors import (
-    LeaseLostError,
-    QueueNotFoundError,
-    StoreUnavailableError,
-)
+from trioqueue.errors import QueueNotFoundError, StoreUnavailableError
 from trioqueue.handlers import ask_retry_seconds, choose_handlers, run_handler
+from trioqueue.heartbeats import Heartbeats
+from trioqueue.logs import job_facts
+from trioqueue.presence import BEAT_SECONDS, Presence, check_beat
 from trioqueue.store.base import check_count, check_text
 from trioqueue.store.lease_scope import (
     UNAVAILABLE_PAUSE_SECONDS,
@@ -47,8 +46,7 @@ logger: Final = logging.getLogger("trioqueue.worker")
 
 DEFAULT_CONCURRENCY: Final = 100
 DEFAULT_GRACE_SECONDS: Final = 30.0
-BEAT_EARLY: Final = 0.2
-"""Heartbeats due within this share of their interval ride along."""
+NO_LIMIT: Final = 2**53
 
 
 @final
@@ -93,6 +91,10 @@ class Worker:
         queues: Only these of them (default: all).
         concurrency: The most jobs at once.
         worker_id: Its name, kept with each attempt (default: the store's own).
+        max_jobs: Claim no more than so many jobs in all, then stop (default: any
+            number); attempts count, whatever becomes of them.
+        beat_seconds: How often it says that it is alive (10); `Store.list_workers`
+            believes it for three times as long.
 
     Raises:
         ValidationError: A handler or an option is wrong.
@@ -106,20 +108,26 @@ class Worker:
         queues: Iterable[str] | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         worker_id: str | None = None,
+        max_jobs: int | None = None,
+        beat_seconds: Seconds = BEAT_SECONDS,
     ) -> None:
         self._store = store
         self._handlers = choose_handlers(handlers, queues)
         self._queues = list(self._handlers)
         self._concurrency = check_count(concurrency, "concurrency")
         self._worker_id = check_text(worker_id, "worker_id", most=256)
+        self._max_jobs = NO_LIMIT
+        if max_jobs is not None:
+            self._max_jobs = check_count(max_jobs, "max_jobs", most=NO_LIMIT)
+        self._beat_seconds = check_beat(beat_seconds)
         self._lifecycle = Lifecycle("worker")
         self._leases: set[LeaseScope] = set()
         self._slot_freed = trio.Event()
-        self._beat_wanted = trio.Event()
-        self._next_beat = math.inf
+        self._heartbeats = Heartbeats(store, self._leases)
+        self._quiet = False
         self._handlers_running = 0
         self._claimed = self._completed = self._failed = 0
-        self._released = self._lost = self._heartbeats = 0
+        self._released = self._lost = 0
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -141,7 +149,7 @@ class Worker:
                 task_status.started()
                 await self._fetch(jobs, signal)
 
-            await self._serve(fetch)
+            await self._serve(fetch, self._presence())
 
     async def run_once(self) -> int:
         """Run everything that is ready, also what handlers post meanwhile, and return.
@@ -168,17 +176,41 @@ class Worker:
             raise away[0]
         return self._claimed - before
 
-    async def _serve(self, fetch: Callable[[trio.Nursery], Awaitable[None]]) -> None:
+    async def _serve(
+        self,
+        fetch: Callable[[trio.Nursery], Awaitable[None]],
+        presence: Presence | None = None,
+    ) -> None:
         """Run a fetcher and the jobs it starts, in the order in which they must end."""
         with self._store.wakeups.listen_for_abort(self):
             # Heartbeats outlive the last job; jobs outlive the fetcher.
             async with trio.open_nursery() as background:
-                background.start_soon(self._send_heartbeats)
+                if presence is not None:
+                    await background.start(presence.run)
+                background.start_soon(self._heartbeats.run)
                 async with trio.open_nursery() as jobs:
                     self._lifecycle.set_work_scope(jobs.cancel_scope)
                     with self._lifecycle.intake():
                         await fetch(jobs)
                 background.cancel_scope.cancel(reason="the last job has ended")
+
+    def _presence(self) -> Presence:
+        self._quiet = False
+        return Presence(
+            self._store,
+            worker_id=self._worker_id or self._store.worker_id,
+            queues=self._queues,
+            concurrency=self._concurrency,
+            running=lambda: self._handlers_running,
+            on_quiet=self._be_quiet,
+            stopping=lambda: self._lifecycle.stopping,
+            beat_seconds=self._beat_seconds,
+        )
+
+    def _be_quiet(self, quiet: bool) -> None:  # noqa: FBT001  as it is called
+        """Claim nothing more, or go on."""
+        self._quiet = quiet
+        self._slot_freed.set()
 
     def stop(self) -> None:
         """Claim no more; jobs in hand go on to their end.  May be called any time."""
@@ -197,6 +229,21 @@ class Worker:
         """
         return await self._lifecycle.stop_gracefully(grace_seconds)
 
+    @property
+    def concurrency(self) -> int:
+        """The most jobs that it runs at once."""
+        return self._concurrency
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._lifecycle.stopping
+
+    @property
+    def limit_reached(self) -> bool:
+        """Whether it has claimed as many jobs as it may."""
+        return self._claimed >= self._max_jobs
+
     def statistics(self) -> WorkerStatistics:
         """Return what it has done so far."""
         return WorkerStatistics(
@@ -206,7 +253,7 @@ class Worker:
             self._failed,
             self._released,
             self._lost,
-            self._heartbeats,
+            self._heartbeats.sent,
         )
 
     def __repr__(self) -> str:
@@ -240,9 +287,12 @@ class Worker:
         next claim rides in the same commit.  Jobs whose end is being committed are
         bounded too.
         """
+        if self._quiet:
+            return 0
         return min(
             self._concurrency - self._handlers_running,
             2 * self._concurrency - len(self._leases),
+            self._max_jobs - self._claimed,
         )
 
     async def _wait_for_slot(self) -> None:
@@ -263,7 +313,9 @@ class Worker:
                 )
             except QueueNotFoundError:
                 # Deleted while we run: it may come back, and the others go on.
-                logger.warning("queue %r has been deleted", queue)
+                logger.warning(
+                    "queue %r has been deleted", queue, extra={"queue": queue}
+                )
                 continue
             # No checkpoint from here on: what was claimed has its task.
             handler = self._handlers[queue]
@@ -283,12 +335,12 @@ class Worker:
                 known, ends = job.lease, end_of(clock, job.lease)
             lease = LeaseScope(clock, job, now, ends)
             self._leases.add(lease)
-            if lease.heartbeat_at < self._next_beat:
-                self._next_beat = lease.heartbeat_at
-                self._beat_wanted.set()
+            self._heartbeats.expect(lease)
             jobs.start_soon(self._run_job, lease, handler, name=job.message.message_id)
         self._claimed += len(claimed)
         self._handlers_running += len(claimed)
+        if self.limit_reached:
+            self.stop()
 
     async def _run_job(self, lease: LeaseScope, handler: Handler) -> None:
         """Run one handler under its lease, and end the attempt by what it did."""
@@ -318,59 +370,22 @@ class Worker:
             self._completed += 1
             return
         where = f"message {job.message_id} of queue {job.queue} (attempt {job.attempt})"
+        facts = job_facts(job)
         if ended.how == "failed":
             self._failed += 1
             if raised is not None and signal_in(raised) is not None:
-                logger.info("%s: %s", where, signal_in(raised))
+                logger.info("%s: %s", where, signal_in(raised), extra=facts)
             else:
-                logger.warning("%s failed", where, exc_info=ended.error or raised)
+                error = ended.error or raised
+                logger.warning("%s failed", where, exc_info=error, extra=facts)
         elif ended.how == "released":
             self._released += 1
-            logger.info("%s was given back", where)
+            logger.info("%s was given back", where, extra=facts)
         else:
             self._lost += 1
-            logger.warning("%s: %s", where, ended.error)
+            logger.warning("%s: %s", where, ended.error, extra=facts)
 
     def on_abort(self, queue: str, message_id: str) -> None:
         """Hear that a running message is to be canceled; perhaps it is one of ours."""
         for lease in self._leases:
             lease.on_abort(queue, message_id)
-
-    async def _send_heartbeats(self) -> None:
-        """Prolong the leases of all jobs, those due at about the same time together."""
-        clock = self._store.clock
-        while True:
-            self._next_beat = min(
-                (lease.heartbeat_at for lease in self._leases), default=math.inf
-            )
-            self._beat_wanted = trio.Event()
-            deadline = math.inf
-            if self._next_beat < math.inf:
-                deadline = clock.trio_deadline(int(self._next_beat))
-            with trio.move_on_at(deadline) as nap:
-                await self._beat_wanted.wait()
-            if not nap.cancelled_caught:
-                continue
-            now = clock.now_us()
-            due = [
-                lease
-                for lease in self._leases
-                if lease.heartbeat_at - lease.interval * BEAT_EARLY <= now
-            ]
-            await self._beat(due)
-
-    async def _beat(self, due: list[LeaseScope]) -> None:
-        try:
-            answers = await self._store.heartbeat_many(lease.job for lease in due)
-        except StoreUnavailableError as error:
-            # Should this last, each lease's own deadline stops its handler in time.
-            logger.warning("heartbeats: %s; trying again", error)
-            await trio.sleep(UNAVAILABLE_PAUSE_SECONDS)
-            return
-        now = self._store.clock.now_us()
-        for lease, answer in zip(due, answers, strict=True):
-            if isinstance(answer, LeaseLostError):
-                lease.lose(answer.reason)
-            else:
-                lease.renew(answer, now)
-                self._heartbeats += 1

@@ -1,4 +1,4 @@
-"""Asking before something is deleted."""
+"""Asking before something is done that cannot be undone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from trioqueue.cli.failures import USAGE, Failure
 from trioqueue.cli.output import say
 
 
-def confirm(question: str) -> None:
-    """Ask before something is deleted.
+def confirm(question: str, *, refused: str = "nothing was deleted") -> None:
+    """Ask before something is done that cannot be undone.
 
     Args:
         question: What is about to happen, such as ``delete schedule 's'``.
+        refused: What to say if the answer is no.
 
     Raises:
         Failure: The answer is no, or nobody is there to answer.
@@ -27,9 +28,9 @@ def confirm(question: str) -> None:
         say("")  # the question's line has not ended
         raise
     if not agreed:
-        raise Failure("nothing was deleted")
+        raise Failure(refused)
 
 
 def at_terminal() -> bool:
     """Whether somebody is there to answer a question."""
-    return sys.stdin.isatty()
+    return sys.stdin is not None and sys.stdin.isatty()

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from trioqueue.cli.failures import CONFLICT, Failure
-from trioqueue.cli.output import Column, field, say
-from trioqueue.cli.session import Session, format_option, may_exist, with_session
+from trioqueue.cli.copy_view import in_options, show_report
+from trioqueue.cli.progress import Progress
+from trioqueue.cli.session import (
+    Session,
+    format_option,
+    may_exist,
+    quiet_option,
+    with_session,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from trioqueue.cli.documents import Document
     from trioqueue.store.copying import CopyReport
 
 Running = Literal["refuse", "expire"]
-
-SAID_EVERY: Final = 10_000
-"""How many messages between two lines about progress."""
-QUEUE_COLUMNS: Final = (
-    Column("QUEUE", field("name")),
-    Column("PENDING", field("counts.PENDING")),
-    Column("INVISIBLE", field("counts.INVISIBLE")),
-    Column("RUNNING", field("counts.RUNNING")),
-    Column("COMPLETED", field("counts.COMPLETED")),
-    Column("CANCELED", field("counts.CANCELED")),
-    Column("DEAD", field("counts.ERRORED")),
-)
 
 
 @click.command()
@@ -52,6 +43,7 @@ QUEUE_COLUMNS: Final = (
     "since; what was done there is lost.",
 )
 @format_option()
+@quiet_option()
 @with_session
 def copy(
     session: Session,
@@ -79,20 +71,19 @@ def copy(
       trioqueue copy sqlite:///jobs.db postgresql://localhost/jobs
     """  # noqa: D301  \b tells click not to wrap a paragraph
     form = session.output.form
-    begin, end = Session(source, form), Session(target, form)
-    begin.check_file(create=False)
-    end.check_file(create=True)
+    Session(source, form).check_file(create=False)
+    Session(target, form).check_file(create=True)
     if dry_run:
         report = _plan(source, target, running)
     else:
         report = _copy(source, target, running, discard=discard)
-    document = _document(report, dry_run=dry_run)
-    if form in ("json", "jsonl"):
-        session.output.item(document, tuple)
-    else:
-        session.output.items(document["queues"], QUEUE_COLUMNS, empty="no queues")
-    for line in _words(report, dry_run=dry_run):
-        say(line)
+    show_report(
+        session,
+        report,
+        verb="copied",
+        dry_run=dry_run,
+        end="now let workers, services and whoever posts use TO; FROM is as it was",
+    )
 
 
 def _plan(source: str, target: str, running: Running) -> CopyReport:
@@ -111,7 +102,7 @@ def _plan(source: str, target: str, running: Running) -> CopyReport:
             async with open_store(target, migrate=False) as end:
                 return await plan_copy(begin, end, running=running)
 
-    return _said(lambda: trio.run(main))
+    return in_options(lambda: trio.run(main))
 
 
 def _copy(source: str, target: str, running: Running, *, discard: bool) -> CopyReport:
@@ -120,64 +111,14 @@ def _copy(source: str, target: str, running: Running, *, discard: bool) -> CopyR
     from trioqueue.store import open_store
     from trioqueue.store.copying import copy_store
 
-    said = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal said
-        if done - said >= SAID_EVERY:
-            said = done
-            say(f"{done} of {total} messages")
-
     async def main() -> CopyReport:
         async with (
             open_store(source, migrate=False) as begin,
             open_store(target) as end,
         ):
-            return await copy_store(
-                begin, end, running=running, discard=discard, progress=progress
-            )
+            with Progress("copying") as progress:
+                return await copy_store(
+                    begin, end, running=running, discard=discard, progress=progress
+                )
 
-    return _said(lambda: trio.run(main))
-
-
-def _said(work: Callable[[], CopyReport]) -> CopyReport:
-    """Name options of the command where the store names Python arguments."""
-    from trioqueue.errors import IllegalStateError
-
-    try:
-        return work()
-    except IllegalStateError as error:
-        text = str(error).replace("(running='expire')", "(--running expire)")
-        raise Failure(
-            text.replace("(discard=True)", "(--discard)"), CONFLICT
-        ) from error
-
-
-def _document(report: CopyReport, *, dry_run: bool) -> Document:
-    from trioqueue.cli.documents import record
-
-    document = record(report)
-    document["running"] = report.running
-    document["dry_run"] = dry_run
-    return document
-
-
-def _words(report: CopyReport, *, dry_run: bool) -> Iterable[str]:
-    if report.undone is not None:
-        yield f"an unfinished copy from {report.undone} was undone first"
-    verb = "would be copied" if dry_run else "copied and counted"
-    parts = (
-        (len(report.queues), "queue"),
-        (report.live, "live message"),
-        (report.finished, "finished message"),
-        (report.attempts, "attempt"),
-        (report.schedules, "schedule"),
-        (report.runs, "run"),
-        (report.calendars, "business calendar"),
-    )
-    counts = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in parts)
-    yield f"{verb}: {counts}"
-    if report.running:
-        yield f"{report.running} of them run, and {'would ' * dry_run}expire in TO"
-    if not dry_run:
-        yield "now let workers, services and whoever posts use TO; FROM is as it was"
+    return in_options(lambda: trio.run(main))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEFAULT_WORKERS: Final = 3
+METRICS: Final = "9464"
+"""Where metrics are served if nobody says where."""
 
 
 @click.command()
@@ -49,6 +51,14 @@ DEFAULT_WORKERS: Final = 3
     metavar="DIR",
     help="Leave the database, demo.db, in DIR.  [default: delete it]",
 )
+@click.option(
+    "--metrics",
+    is_flag=False,
+    flag_value=METRICS,
+    metavar="[[HOST:]PORT]",
+    help="Serve /metrics for Prometheus, /healthz and /readyz while it runs; each "
+    f"worker at a port of its own, which is printed.  [without PORT: {METRICS}]",
+)
 @format_option()
 def demo(
     *,
@@ -56,6 +66,7 @@ def demo(
     limit: int | None,
     workers: int,
     keep: Path | None,
+    metrics: str | None,
 ) -> None:
     """See it work: real jobs, a worker killed half-way, every result checked.
 
@@ -70,6 +81,7 @@ def demo(
     Examples:
       trioqueue demo
       trioqueue demo --path ~/documents --workers 2 --keep demo
+      trioqueue demo --metrics 9464
     """  # noqa: D301  \b tells click not to wrap a paragraph
     root = (path or Path(sysconfig.get_path("stdlib"))).resolve()
     with _place(keep) as directory:
@@ -80,11 +92,14 @@ def demo(
         from trioqueue.cli.demonstration.files import find_files
         from trioqueue.cli.demonstration.plan import Plan
         from trioqueue.cli.demonstration.progress import Progress
+        from trioqueue.metrics.address import Address
 
+        if metrics is not None:
+            Address.parse(metrics)
         files = list(islice(find_files(root), limit))
         if not files:
             raise Failure(f"no files below {root}; name others with --path", USAGE)
-        plan = Plan.of(root, files, workers, directory)
+        plan = Plan.of(root, files, workers, directory, metrics)
         progress = Progress(len(files))
         try:
             report = trio.run(demonstrate, plan, progress)

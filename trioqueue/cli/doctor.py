@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from trioqueue.cli.failures import FAILED
+from trioqueue.cli.failures import PROBLEMS
 from trioqueue.cli.output import (
     Column,
     field,
@@ -44,7 +44,7 @@ def doctor(session: Session, /, *, thorough: bool) -> None:
     """Look for what is wrong with a database, and say what to do.
 
     Each check is ok, a warning (something may hurt) or a problem (something does not
-    work).  Nothing in the database is changed.  The exit code is 1 if there is a
+    work).  Nothing in the database is changed.  The exit code is 7 if there is a
     problem.
 
     \b
@@ -75,7 +75,7 @@ def doctor(session: Session, /, *, thorough: bool) -> None:
         f"{warnings} warning{'' if warnings == 1 else 's'}"
     )
     if worst(verdicts) is Level.PROBLEM:
-        click.get_current_context().exit(FAILED)
+        click.get_current_context().exit(PROBLEMS)
 
 
 def _lines(verdicts: Sequence[Verdict]) -> Iterable[str]:

@@ -20,23 +20,33 @@ NOT_FOUND: Final = 3
 CONFLICT: Final = 4
 UNAVAILABLE: Final = 5
 SCHEMA_VERSION: Final = 6
+PROBLEMS: Final = 7
+PARTIAL: Final = 8
+CUT_OFF: Final = 9
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
+TERMINATED: Final = 143
 
 EXIT_CODES: Final = {
     OK: "success",
     FAILED: "failed",
     USAGE: "wrong usage, or input that is not valid",
-    NOT_FOUND: "no such queue, message, dead letter, schedule or calendar",
+    NOT_FOUND: "no such queue, message, dead letter, schedule, calendar or worker",
     CONFLICT: "the name is taken, or the state does not allow it",
     UNAVAILABLE: "the database is not there or cannot do the work now",
     SCHEMA_VERSION: "the database was made by another version of trioqueue",
-    INTERRUPTED: "interrupted by Ctrl-C",
+    PROBLEMS: "doctor has found a problem",
+    PARTIAL: "some of the messages were left as they are",
+    CUT_OFF: "a worker was told to stop, and jobs did not finish within the grace",
+    INTERRUPTED: "interrupted by Ctrl-C; a worker: by a second one",
     BROKEN_PIPE: "whoever read the output has gone",
+    TERMINATED: "a worker was told to stop twice, the second time by SIGTERM",
 }
 """Every exit code, in the words of ``trioqueue --help``."""
 
 DEBUG_VARIABLE: Final = "TRIOQUEUE_DEBUG"
+VERBOSE: Final = "trioqueue.verbose"
+"""Where the command's context keeps whether ``-v`` was said."""
 _CANNOT_WRITE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -95,7 +105,7 @@ def _outcome(error: BaseException) -> BaseException:
         case click.ClickException():
             return error
     failure = explain(error)
-    if failure is None and not os.environ.get(DEBUG_VARIABLE):
+    if failure is None and not _shows_tracebacks():
         failure = Failure(
             f"unexpected {type(error).__name__}: {error}; this looks like a fault in "
             f"trioqueue: set {DEBUG_VARIABLE}=1 to see the traceback, and report it"
@@ -103,8 +113,19 @@ def _outcome(error: BaseException) -> BaseException:
     return failure or error
 
 
+def _shows_tracebacks() -> bool:
+    ctx = click.get_current_context(silent=True)
+    verbose = ctx is not None and bool(ctx.meta.get(VERBOSE))
+    return verbose or bool(os.environ.get(DEBUG_VARIABLE))
+
+
 def _usage_text(error: click.UsageError) -> str:
     text = error.format_message().rstrip(".")
+    if isinstance(error, click.BadParameter) and error.ctx and error.param:
+        from trioqueue.cli.config import origin_of
+
+        if origin := origin_of(error.ctx, error.param):
+            text = f"{text} (it comes from {origin})"
     command = "trioqueue" if error.ctx is None else error.ctx.command_path
     return f"{text}; see '{command} --help'"
 
@@ -132,13 +153,15 @@ def explain(error: BaseException) -> Failure | None:
     return None
 
 
-def _text_of(error: Exception) -> str:
+def _text_of(error: Exception) -> str:  # noqa: PLR0911  one for each error
     from trioqueue import errors
 
     match error:
         case errors.QueueNotFoundError(queue=name):
             remedy = f"create it with: trioqueue queue create {name}"
             return f"queue {name!r} does not exist; {remedy}"
+        case errors.WorkerNotFoundError(worker_id=name):
+            return f"no worker {name!r} is alive; see them with: trioqueue worker list"
         case errors.QueueExistsError(queue=name):
             remedy = f"see them with: trioqueue queue show {name}"
             return f"queue {name!r} exists with other options; {remedy}"

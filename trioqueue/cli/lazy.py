@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from click.shell_completion import CompletionItem
+
 
 class LazyCommand(NamedTuple):
     """Where a command is, and what the list of commands says about it.
@@ -56,6 +58,16 @@ class LazyGroup(click.Group):
         if entry is None or not entry.exists():
             return None
         return entry.load()
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
+        """List what may come next, without importing commands."""
+        from click.shell_completion import CompletionItem
+
+        own = click.Command.shell_complete(self, ctx, incomplete)
+        names = [n for n in self.list_commands(ctx) if n.startswith(incomplete)]
+        return [CompletionItem(n, help=self.lazy[n].summary) for n in names] + own
 
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter

@@ -1,12 +1,14 @@
-"""``trioqueue message``: post, peek at, show and cancel messages."""
+"""``trioqueue message``: post messages, look at them; see also `message_bulk`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trioqueue.cli import parameters
+from trioqueue.cli.filters import STATES
+from trioqueue.cli.message_bulk import cancel, delete, list_command, requeue
 from trioqueue.cli.message_view import MESSAGE_COLUMNS, due, message_lines
 from trioqueue.cli.output import say
 from trioqueue.cli.session import Session, common_options, with_session
@@ -17,20 +19,11 @@ if TYPE_CHECKING:
     from trioqueue.model import Message
     from trioqueue.store import Store
 
-STATES: Final = (
-    "INVISIBLE",
-    "PENDING",
-    "RUNNING",
-    "COMPLETED",
-    "CANCELED",
-    "ERRORED",
-)
-
 
 @click.group()
 @common_options
 def message() -> None:
-    """Post, peek at, show and cancel messages."""
+    """Post, list, show, cancel, requeue and delete messages."""
 
 
 @message.command()
@@ -84,6 +77,13 @@ def message() -> None:
     help="Kept beside the payload; KEY:=JSON for numbers and other values (repeat "
     "for more).",
 )
+@click.option(
+    "--schema",
+    "schema",
+    type=parameters.schema_place,
+    metavar="ID[:VERSION]",
+    help="The schema that its payload must fit.  [default: the queue's]",
+)
 @common_options
 @with_session
 def post(
@@ -96,6 +96,7 @@ def post(
     scheduled_time: datetime | None,
     metadata: tuple[tuple[str, Any], ...],
     content_type: str,
+    schema: tuple[str | None, int | None] | None,
     **options: Any,
 ) -> None:
     """Post a message to QUEUE and print its id.
@@ -115,6 +116,7 @@ def post(
     if delay_seconds is not None and scheduled_time is not None:
         raise click.UsageError("give either --delay or --at, not both")
     value = parameters.payload(payload, content_type)
+    schema_id, version = schema or (None, None)
 
     async def work(store: Store) -> Message:
         return await store.post(
@@ -124,6 +126,8 @@ def post(
             scheduled_time=scheduled_time,
             content_type=content_type,
             metadata=dict(metadata) or None,
+            schema_id=schema_id,
+            schema_version=version,
             **options,
         )
 
@@ -211,35 +215,5 @@ def show(session: Session, /, *, queue: str, message_id: str, tracebacks: bool) 
     )
 
 
-@message.command()
-@click.argument("queue")
-@click.argument("message_id")
-@click.option("--reason", metavar="TEXT", help="Why; kept with the message.")
-@click.option(
-    "--abort",
-    is_flag=True,
-    help="If it is running, ask its worker to cancel the handler.",
-)
-@common_options
-@with_session
-def cancel(
-    session: Session, /, *, queue: str, message_id: str, reason: str | None, abort: bool
-) -> None:
-    """Withdraw a message that has not finished.
-
-    One that waits is canceled at once.  A running one needs --abort, and ends at its
-    worker's next heartbeat at the latest.
-    """
-    from trioqueue.cli.documents import message_document
-
-    async def work(store: Store) -> Message:
-        return await store.cancel(queue, message_id, reason=reason, abort=abort)
-
-    document = message_document(session.run(work))
-    session.output.done(
-        message_id,
-        document,
-        f"message {message_id!r} is canceled"
-        if document["state"] == "CANCELED"
-        else f"its worker is asked to cancel message {message_id!r}",
-    )
+for command in (list_command, cancel, requeue, delete):
+    message.add_command(command)

@@ -53,6 +53,15 @@ MESSAGE_COLUMNS: Final = (
     Column("DUE", due, to_second, free=True),
     Column("WORKER", field("worker_id"), free=True),
 )
+LIST_COLUMNS: Final = (
+    Column("ID", field("message_id")),
+    Column("QUEUE", field("queue")),
+    Column("STATE", field("state")),
+    Column("TRIES", tries),
+    Column("LAST ERROR", last_error, free=True),
+    Column("POSTED", field("created_at"), to_second, free=True),
+    Column("PAYLOAD", field("payload"), compact, free=True),
+)
 ATTEMPT_COLUMNS: Final = (
     Column("ATTEMPT", field("number")),
     Column("OUTCOME", lambda attempt: attempt["outcome"] or "running"),

@@ -55,7 +55,7 @@ def migrate(
     if as_sql:
         write(_script(session.url, from_version).rstrip("\n"))
         return
-    found, known = _version(session.url)
+    found, known = versions_at(session.url)
     if check:
         _tell(session, found, known, done=False)
         if found != known:
@@ -88,7 +88,7 @@ def _is_sqlite(url: str) -> bool:
     return not url.startswith(("postgresql:", "postgres:"))
 
 
-def _version(url: str) -> tuple[int, int]:
+def versions_at(url: str) -> tuple[int, int]:
     """Return the schema version that a database has, and the one it needs."""
     if _is_sqlite(url):
         from trioqueue.store.sqlite import migrations as sqlite
@@ -113,7 +113,7 @@ def _script(url: str, from_version: int | None) -> str:
         from trioqueue.store.sqlite import scripting
 
         known, write_script = sqlite.SCHEMA_VERSION, scripting.script
-        version = _version(url)[0] if from_version is None else from_version
+        version = versions_at(url)[0] if from_version is None else from_version
     else:
         from trioqueue.store.postgres import migrations as postgres
         from trioqueue.store.url import parse_url

@@ -8,13 +8,15 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import click
 
 Document = Mapping[str, Any]
 
 FORMATS: Final = ("table", "json", "jsonl", "plain")
+QUIET: Final = "trioqueue.quiet"
+"""Where the command's context keeps whether ``-q`` was said."""
 GAP: Final = "  "
 ELLIPSIS: Final = "…"
 NARROWEST: Final = 6
@@ -117,9 +119,33 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def standard_input() -> IO[bytes]:
+    """Return standard input.
+
+    Raises:
+        click.UsageError: It is closed.
+    """
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed")
+    return sys.stdin.buffer
+
+
 def say(text: str) -> None:
-    """Tell whoever sits at the terminal; no part of the data."""
-    click.echo(text, err=True)
+    """Tell whoever sits at the terminal, unless quiet; no part of the data."""
+    if not is_quiet():
+        click.echo(text, err=True)
+
+
+def is_quiet() -> bool:
+    """Say whether only errors are to be told (``-q``)."""
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and bool(ctx.meta.get(QUIET))
+
+
+def without_colour(ctx: click.Context, *, always: bool) -> None:
+    """Strip colours from all that is written, if somebody asked for that."""
+    if always or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        ctx.color = False
 
 
 def write(text: str) -> None:

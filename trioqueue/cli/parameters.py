@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+
+from trioqueue.cli.output import standard_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,6 +77,18 @@ def instant(text: str) -> datetime:
             f"{text!r} has no time zone; add Z for UTC, or an offset such as +02:00"
         )
     return value
+
+
+def moment(text: str) -> datetime | float:
+    """Read an instant, or a span such as ``10m``: so long ago, in seconds."""
+    try:
+        return duration(text)
+    except click.BadParameter:
+        pass
+    try:
+        return instant(text)
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{error.message}, or a span such as 10m") from None
 
 
 def retention(text: str) -> RetentionPolicy:
@@ -173,6 +186,20 @@ def metadata_pair(text: str) -> tuple[str, Any]:
         raise click.BadParameter(f"{value!r} is not JSON: {error}") from None
 
 
+LAST_VERSION: Final = 2**31 - 1
+"""No schema has a higher version."""
+
+
+def schema_place(text: str) -> tuple[str, int | None]:
+    """Read ``id`` or ``id:version``."""
+    schema_id, found, version = text.partition(":")
+    if not found:
+        return schema_id, None
+    if not (version.isascii() and version.isdigit() and int(version[:9]) > 0):
+        raise click.BadParameter(f"{text!r} is no ID[:VERSION], such as order:2")
+    return schema_id, int(version[:9])
+
+
 def payload(text: str, content_type: str) -> Any:
     """Read a payload as its content type asks: a JSON value, a str, or bytes.
 
@@ -195,7 +222,7 @@ def payload(text: str, content_type: str) -> Any:
 
 def _payload_bytes(text: str) -> bytes:
     if text == "-":
-        return sys.stdin.buffer.read()
+        return standard_input().read()
     if text.startswith("@@"):
         text = text[1:]
     elif text.startswith("@"):

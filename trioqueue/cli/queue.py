@@ -1,4 +1,4 @@
-"""``trioqueue queue``: list, show, create, pause and resume queues."""
+"""``trioqueue queue``: queues; see also `queue_update`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from trioqueue.cli import parameters
 from trioqueue.cli.output import pairs, say
+from trioqueue.cli.queue_update import update
 from trioqueue.cli.queue_view import QUEUE_COLUMNS, queue_rows
 from trioqueue.cli.session import Session, common_options, with_session
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.group()
 @common_options
 def queue() -> None:
-    """List, show, create, pause and resume queues."""
+    """List, show, create, update, pause and resume queues."""
 
 
 @queue.command("list")
@@ -169,6 +170,32 @@ def show(session: Session, /, *, name: str) -> None:
     metavar="TYPE",
     help="Accept only this content type (repeat for more).  [default: all]",
 )
+@click.option(
+    "--schema",
+    "schema_id",
+    metavar="ID",
+    help="The schema of messages that name none themselves; see `trioqueue schema`.",
+)
+@click.option(
+    "--schema-required",
+    is_flag=True,
+    help="Refuse messages without a schema, and those that are not JSON.",
+)
+@click.option(
+    "--require-metadata",
+    "required_metadata",
+    multiple=True,
+    metavar="KEY",
+    help="Refuse messages whose metadata lacks this key (repeat for more).",
+)
+@click.option(
+    "--validator",
+    "validators",
+    multiple=True,
+    metavar="NAME",
+    help="A function, registered in the processes that post, that every message must "
+    "pass (repeat for more).",
+)
 @common_options
 @with_session
 def create(
@@ -226,17 +253,25 @@ def create(
 @queue.command()
 @click.argument("name")
 @click.option("--reason", metavar="TEXT", help="Why; `queue show` tells it.")
+@click.option(
+    "--by", metavar="WHO", help="Who pauses it.  [default: your user name @ this host]"
+)
 @common_options
 @with_session
-def pause(session: Session, /, *, name: str, reason: str | None) -> None:
+def pause(
+    session: Session, /, *, name: str, reason: str | None, by: str | None
+) -> None:
     """Let nobody claim messages; jobs that run go on.
 
-    Pausing a paused queue changes the reason.
+    Pausing a paused queue changes the reason, and who gave it.
     """
     from trioqueue.cli.documents import queue_document
+    from trioqueue.cli.queue_view import user_at_host
+
+    who = user_at_host() if by is None else by
 
     async def work(store: Store) -> Queue:
-        return await store.pause_queue(name, reason)
+        return await store.pause_queue(name, reason, by=who)
 
     paused = session.run(work)
     session.output.done(name, queue_document(paused), f"queue {name!r} paused")
@@ -255,3 +290,6 @@ def resume(session: Session, /, *, name: str) -> None:
 
     resumed = session.run(work)
     session.output.done(name, queue_document(resumed), f"queue {name!r} resumed")
+
+
+queue.add_command(update)

@@ -18,6 +18,18 @@ def show_age(seconds: float) -> str:
     return show_duration(int(seconds))
 
 
+def user_at_host() -> str | None:
+    """Name whoever runs this command, as far as the system knows."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None  # a number without a name, as in many containers
+    return f"{user}@{socket.gethostname()}"[:256]
+
+
 QUEUE_COLUMNS: Final = (
     Column("NAME", field("name")),
     Column("PENDING", field("counts.PENDING")),
@@ -37,7 +49,9 @@ def queue_rows(document: Document) -> Iterable[tuple[str, str]]:
     paused = "no"
     if document["paused"]:
         reason = document["pause_reason"]
+        who = document["paused_by"]
         paused = f"since {document['paused_at']}"
+        paused += f" by {safe(who)}" if who else ""
         paused += f": {safe(reason)}" if reason else ""
     yield "paused", paused
     for state, count in document["counts"].items():
@@ -55,6 +69,14 @@ def queue_rows(document: Document) -> Iterable[tuple[str, str]]:
     yield "max payload", f"{options['max_payload_bytes']} bytes"
     yield "max metadata", f"{options['max_metadata_bytes']} bytes"
     yield "content types", ", ".join(options["content_types"] or ["all"])
+    if options["schema_id"] or options["schema_required"]:
+        required = " (required)" if options["schema_required"] else ""
+        yield "schema", f"{options['schema_id'] or 'of the message'}{required}"
+    if options["required_metadata"]:
+        keys = ", ".join(map(safe, options["required_metadata"]))
+        yield "required metadata", keys
+    if options["validators"]:
+        yield "validators", ", ".join(map(safe, options["validators"]))
     yield "created", document["created_at"]
     yield "options changed", document["updated_at"]
 

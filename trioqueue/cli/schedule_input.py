@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+from trioqueue.cli.output import standard_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ def named_days(text: str, times: tuple[time, ...]) -> Rule:
 def read_text(name: str, hint: str) -> str:
     """Read a file of text, or standard input for ``-``."""
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        data = standard_input().read() if name == "-" else Path(name).read_bytes()
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problem = f"{name!r} is not UTF-8: {error}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 
 from trioqueue.cli.failures import UNAVAILABLE, USAGE, Failure
-from trioqueue.cli.output import FORMATS, Output, on_terminal
+from trioqueue.cli.output import FORMATS, QUIET, Output, on_terminal
 
 if TYPE_CHECKING:
     from trioqueue.store import Store
@@ -54,6 +54,14 @@ class Session:
 
         return trio.run(main)
 
+    def exists(self) -> bool:
+        """Say whether there is such a database file; a server is taken to be there."""
+        if not self.url.startswith("sqlite:"):
+            return True
+        from trioqueue.store.url import parse_url
+
+        return may_exist(parse_url(self.url).path)
+
     def check_file(self, *, create: bool) -> None:
         """Refuse a database that is no file, or, unless `create`, no file yet."""
         if not self.url.startswith("sqlite:"):
@@ -72,7 +80,7 @@ class Session:
         option = "" if self.url == DEFAULT_URL else f"--db {shlex.quote(self.url)} "
         raise Failure(
             f"the database file {path!r} does not exist; create it with: trioqueue "
-            f"{option}queue create NAME (or name another with --db or {DB_VARIABLE})",
+            f"{option}init (or name another with --db or {DB_VARIABLE})",
             UNAVAILABLE,
         )
 
@@ -89,7 +97,7 @@ def may_exist(path: str) -> bool:
 
 
 def _remember(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    def keep(ctx: click.Context, _: click.Parameter, value: object) -> None:
         # Contexts share this dict, and inner ones are made later: the option nearest
         # to the end of the line wins.
         if value is not None:
@@ -135,15 +143,34 @@ def format_option(*, root: bool = False) -> Callable[[AnyFunction], AnyFunction]
     )
 
 
+def quiet_option() -> Callable[[AnyFunction], AnyFunction]:
+    """Add ``-q``."""
+    return click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        default=None,
+        expose_value=False,
+        callback=_remember(QUIET),
+        help="Say nothing on standard error but errors.",
+    )
+
+
 def chosen_format() -> str | None:
     """Return the format that was asked for, if one was."""
     form: str | None = click.get_current_context().meta.get(_FORMAT)
     return form
 
 
+def chosen_url(ctx: click.Context) -> str:
+    """Return the database to work on."""
+    url: str = ctx.meta.get(_URL, DEFAULT_URL)
+    return url
+
+
 def common_options(function: AnyFunction) -> AnyFunction:
     """Add the options that every command has."""
-    return db_option()(format_option()(function))
+    return db_option()(format_option()(quiet_option()(function)))
 
 
 def with_session(
@@ -153,8 +180,8 @@ def with_session(
 
     @functools.wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> T:
-        meta = click.get_current_context().meta
+        url = chosen_url(click.get_current_context())
         form = chosen_format() or ("table" if on_terminal() else "plain")
-        return function(Session(meta.get(_URL, DEFAULT_URL), form), *args, **kwargs)
+        return function(Session(url, form), *args, **kwargs)
 
     return command

@@ -15,12 +15,12 @@ from typing import Any, Final
 import click
 
 from trioqueue.cli import parameters
-from trioqueue.cli.failures import FAILED, Failure, explain
+from trioqueue.cli.failures import CUT_OFF, FAILED, Failure, explain
 from trioqueue.cli.output import say
-from trioqueue.cli.session import Session, db_option, with_session
+from trioqueue.cli.session import Session, db_option, quiet_option, with_session
 
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("text", "json")
 
 
 @click.command()
@@ -55,7 +55,35 @@ LEVELS: Final = ("debug", "info", "warning", "error")
     show_default=True,
     help="What to log on standard error, unless the app configures logging itself.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    default="text",
+    show_default=True,
+    help="How to write it: for people, or one JSON object a line.",
+)
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    help="Serve /metrics for Prometheus, /healthz and /readyz there; a PORT alone "
+    "listens on this machine only, :PORT on every address.",
+)
+@click.option(
+    "--drain", is_flag=True, help="End as soon as nothing is ready to be run."
+)
+@click.option(
+    "--max-jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="End after so many jobs.",
+)
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="Start anew when a Python file below this directory changes; for development.",
+)
 @db_option()
+@quiet_option()
 @with_session
 def worker(
     session: Session,
@@ -66,20 +94,31 @@ def worker(
     concurrency: int,
     grace: float,
     log_level: str,
+    log_format: str,
+    metrics: str | None,
+    drain: bool,
+    max_jobs: int | None,
+    reload: bool,
 ) -> None:
     """Run the tasks of the App at MODULE:APP, and all services, until stopped.
 
-    The module is looked for in the current directory first.  Ctrl-C or SIGTERM stops
+    The module is looked for in the current directory first; without MODULE:APP it is
+    that of TRIOQUEUE_APP, or of app in pyproject.toml.  Ctrl-C or SIGTERM stops
     gracefully: no new jobs are taken, those that run may finish within --grace, and the
-    rest go back to their queues.
+    rest go back to their queues (exit code 9).  A second one cuts them off at once (130
+    or 143).
 
     \b
     Examples:
       trioqueue worker jobs:app
       trioqueue worker myproject.jobs:app --queue emails --queue reports --grace 1m
     """  # noqa: D301  \b tells click not to wrap a paragraph
+    if reload:
+        from trioqueue.cli.reload import reload_worker
+
+        raise SystemExit(reload_worker(session.url))
     found = load_app(app)
-    logging.basicConfig(level=log_level.upper(), format=LOG_FORMAT)
+    configure_logs(log_level, log_format)
     import trio
 
     from trioqueue.store.url import hide_password
@@ -92,15 +131,51 @@ def worker(
         queues=list(queues) or None,
         concurrency=concurrency,
         grace_seconds=grace,
+        drain=drain,
+        max_jobs=max_jobs,
+        metrics=metrics,
     )
     try:
-        trio.run(run)
+        end = trio.run(run)
     except Exception as error:
         if explain(error) is None:
             # A fault in the program, hours in perhaps: where it is must not get lost.
             traceback.print_exception(error)
             raise Failure("the worker ended by an unexpected error") from error
         raise
+    _tell(end)
+
+
+def configure_logs(level: str, form: str) -> None:
+    """Log to standard error, unless the app has configured logging itself."""
+    from trioqueue.logs import JobFilter, JsonFormatter, TextFormatter
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.addFilter(JobFilter())
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def _tell(end: object) -> None:
+    """Say how the worker ended, and exit with the code that tells it."""
+    from trioqueue.running import HowEnded, RunEnd
+
+    if not isinstance(end, RunEnd):
+        return  # something else with a `run`
+    match end.how:
+        case HowEnded.CUT_OFF:
+            raise Failure(
+                "the grace was over: jobs were cut off and given back", CUT_OFF
+            )
+        case HowEnded.ABORTED:
+            text = "told to stop twice: jobs were cut off and given back"
+            raise Failure(text, 128 + (end.signal or 0))
+        case HowEnded.DRAINED:
+            say("worker: nothing is left to do")
+        case HowEnded.LIMITED:
+            say("worker: it has run as many jobs as it may")
+        case _:
+            say("worker: stopped; every job has finished")
 
 
 def load_app(reference: str) -> Any:

@@ -17,6 +17,7 @@ from trioqueue.doctor.postgres_settings import NAMES
 from trioqueue.doctor.postgres_version import CONNECT_SECONDS, describe
 from trioqueue.store.postgres import migrations
 from trioqueue.store.postgres.driver import TrioConnection
+from trioqueue.store.postgres.server_clock import QUESTION, DatabaseClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 STATEMENT_SECONDS: Final = 20.0
 """How long one look may take."""
-SAMPLES: Final = 3
 _TABLE_RIGHTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _SEQUENCE_RIGHTS: Final = ("USAGE",)
 
@@ -135,6 +135,8 @@ class _Seen:
         if usage:
             missing += await self._missing(oid)
         self.facts["missing"] = tuple(missing)
+        if usage:
+            self.facts["may_copy"] = await self._may_copy(oid)
         if usage and not any("SELECT" in m and "tq_meta" in m for m in missing):
             await self._version()
 
@@ -151,6 +153,15 @@ class _Seen:
             [list(_SEQUENCE_RIGHTS), list(_TABLE_RIGHTS), oid],
         )
         return [f"{', '.join(rights)} on {name}" for name, _, rights in rows if rights]
+
+    async def _may_copy(self, oid: int) -> bool:
+        """Say whether the numbers of jobs can be set to go on after those brought."""
+        rows = await self._rows(
+            "SELECT has_sequence_privilege(oid, 'UPDATE') FROM pg_class"
+            " WHERE relnamespace = %s AND relname = 'tq_tickets' AND relkind = 'S'",
+            [oid],
+        )
+        return all(may for (may,) in rows)
 
     async def _version(self) -> None:
         self.facts["version"] = 0
@@ -169,17 +180,16 @@ class _Seen:
         return bool(rows)
 
     async def _clock(self) -> None:
-        await trio.lowlevel.checkpoint()
-        samples = []
-        for _ in range(SAMPLES):
-            before, began = time.time(), time.perf_counter()
-            ((server,),) = await self._rows(
-                "SELECT extract(epoch FROM clock_timestamp())::float8"
-            )
-            half = (time.perf_counter() - began) / 2
-            samples.append((half, before + half - server))
-        error, skew = min(samples)
-        self.facts |= {"skew_seconds": skew, "skew_error_seconds": error}
+        async def sample() -> int:
+            ((instant,),) = await self._rows(QUESTION)
+            return int(instant)
+
+        clock = DatabaseClock()
+        await clock.measure(sample)
+        self.facts |= {
+            "skew_seconds": clock.skew_seconds,
+            "skew_error_seconds": clock.error_seconds,
+        }
 
     async def _listen(self) -> None:
         channel = f"trioqueue_doctor_{secrets.token_hex(8)}"

@@ -62,6 +62,7 @@ class PostgresFacts:
         schema_exists: Whether there is such a schema.
         may_create: Whether this role may make it, or the tables in it.
         missing: Rights that this role lacks, such as ``DELETE on tq_messages``.
+        may_copy: Whether `trioqueue copy` can copy into it, which needs one right more.
         version: The schema version; 0 without tables.
         known_version: What this program needs.
         listen_seconds: How long a notification took to come back; None: it did not.
@@ -87,6 +88,7 @@ class PostgresFacts:
     schema_exists: bool = True
     may_create: bool = True
     missing: tuple[str, ...] = ()
+    may_copy: bool = True
     version: int | None = None
     known_version: int = 0
     listen_seconds: float | None = None
@@ -181,8 +183,16 @@ def judge_rights(facts: PostgresFacts) -> Verdict:
             check,
             f"this role lacks {', '.join(facts.missing)}",
             "let the tables' owner grant it: USAGE on the schema; SELECT, INSERT, "
-            "UPDATE, DELETE on all tables; USAGE on all sequences (see the last lines "
-            "of 'trioqueue migrate --sql')",
+            "UPDATE, DELETE on all tables; USAGE, UPDATE on all sequences (see the "
+            "last lines of 'trioqueue migrate --sql')",
+        )
+    if not facts.may_copy:
+        return warning(
+            check,
+            f"enough to work in schema {schema!r}, not to copy into it: this role "
+            "lacks UPDATE on tq_tickets",
+            "only 'trioqueue copy' into this database needs it; for that, let the "
+            f'owner run: GRANT UPDATE ON SEQUENCE "{schema}".tq_tickets TO role',
         )
     if not facts.may_create:
         return ok(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypedDict, final
 
 import attrs
 
+from trioqueue.errors import ValidationError
 from trioqueue.model.queue import UNLIMITED_ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from trioqueue.errors import TrioQueueError
     from trioqueue.model.lease_policy import LeasePolicy
     from trioqueue.model.spans import Seconds
+    from trioqueue.store.transaction_methods import JobTransaction
 
 JSON_TYPE: Final = "application/json"
 DEFAULT_PRIORITY: Final = 2
@@ -123,8 +126,11 @@ class Message:
         result: What the handler returned, if it is COMPLETED and kept.
         reason: Why it was canceled or died.
         finished_at: When it left RUNNING, INVISIBLE or PENDING for good.
-        attempts: The history of its attempts; filled by ``get_message``, by dead
-            letters and on finished messages, empty elsewhere.
+        attempts: The history of its attempts; filled by ``get_message`` and
+            ``find_messages``, by dead letters and on finished messages, empty
+            elsewhere.
+        schema_id: The schema it was validated against, if any.
+        schema_version: Which version of it.
     """
 
     queue: str
@@ -145,6 +151,8 @@ class Message:
     reason: str | None = None
     finished_at: datetime | None = None
     attempts: tuple[AttemptRecord, ...] = ()
+    schema_id: str | None = None
+    schema_version: int | None = None
 
     @property
     def attempts_left(self) -> int:
@@ -171,6 +179,22 @@ class NewMessage:
     schema_id: str | None = attrs.field(default=None, kw_only=True)
     schema_version: int | None = attrs.field(default=None, kw_only=True)
     exclusivity_key: str | None = attrs.field(default=None, kw_only=True)
+
+
+class PostOptions(TypedDict, total=False):
+    """The keyword arguments of ``post``, besides the payload; see `NewMessage`."""
+
+    message_id: str | None
+    priority: int | None
+    delay_seconds: Seconds | None
+    scheduled_time: datetime | None
+    max_attempts: int | None
+    lease: LeasePolicy | None
+    content_type: str
+    metadata: Mapping[str, Any] | None
+    schema_id: str | None
+    schema_version: int | None
+    exclusivity_key: str | None
 
 
 @final
@@ -209,6 +233,14 @@ class PostResult:
     error: TrioQueueError | None = None
 
 
+class JobHome(Protocol):
+    """Where a job was claimed: a store."""
+
+    def transaction(self, job: Job) -> AbstractAsyncContextManager[JobTransaction]:
+        """Begin a transaction that completes a job."""
+        ...
+
+
 @final
 @attrs.frozen(slots=False)  # made often: without slots it is made twice as fast
 class Job:
@@ -236,6 +268,48 @@ class Job:
     worker_id: str | None
     row_id: int = attrs.field(repr=False)
     token: int = attrs.field(repr=False)
+    # No fields, for they are no facts: copies and pickles of a job are without them.
+    _home: ClassVar[JobHome | None] = None
+    _ended: ClassVar[bool] = False
+
+    def transaction(self) -> AbstractAsyncContextManager[JobTransaction]:
+        """Begin a transaction on the store's database that completes this job.
+
+        Leaving the block commits, all at once: your rows, messages it has posted, and
+        the completion, with ``transaction.result`` as the result.  If it raises or is
+        canceled, or the attempt is over meanwhile, nothing of it is stored.
+
+        ::
+
+            async with job.transaction() as transaction:
+                await transaction.execute("INSERT INTO paid VALUES (?)", [order])
+                await transaction.post("receipts", {"order": order})
+
+        On SQLite the block holds the only write lock of the file: everybody else who
+        writes waits for its end, and so do heartbeats.  Keep it much shorter than the
+        lease; the block itself cannot write through the store.
+
+        Raises:
+            LeaseLostError: The attempt is over; nothing is stored.
+            ValidationError: The result is not a JSON value; the database is in memory;
+                or this is a copy of a job: use ``store.transaction(job)``.
+            IllegalStateError: The block has ended the transaction itself.
+            StoreUnavailableError: The database cannot be used, or did not answer.
+        """
+        if self._home is None:
+            message = "a copy does not know its store; use store.transaction(job)"
+            raise ValidationError.of("job", message)
+        return self._home.transaction(self)
+
+    @property
+    def completed(self) -> bool:
+        """Whether its own `transaction` has completed it."""
+        return self._ended
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: the facts."""
+        state = vars(self)
+        return {key: state[key] for key in state if key not in {"_home", "_ended"}}
 
     @property
     def payload(self) -> Any:
@@ -251,6 +325,16 @@ class Job:
     def message_id(self) -> str:
         """The message's id."""
         return self.message.message_id
+
+
+def bring_home(job: Job, home: Any) -> None:
+    """Tell a job where it was claimed."""
+    vars(job)["_home"] = home
+
+
+def mark_ended(job: Job) -> None:
+    """Note that a job's own transaction has completed it."""
+    vars(job)["_ended"] = True
 
 
 @final

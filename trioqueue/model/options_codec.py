@@ -19,6 +19,9 @@ from trioqueue.model.queue import (
 )
 from trioqueue.model.retry_policy import RetryPolicy
 
+MAX_CHAIN: Final = 64
+"""How many keys of metadata, or validators, a queue may name."""
+
 _KINDS: Final = {
     "lease": LeasePolicy,
     "retry": RetryPolicy,
@@ -27,6 +30,9 @@ _KINDS: Final = {
     "type": QueueType,
     "fairness": Fairness,
 }
+
+
+_LATER: Final = ("schema_id", "schema_required", "required_metadata", "validators")
 
 
 def option_issues(options: object) -> list[Issue]:
@@ -61,7 +67,38 @@ def option_issues(options: object) -> list[Issue]:
         issues.append(
             Issue("options.content_types", "expected a sequence of content types")
         )
+    issues += _chain_issues(options)
     return issues + _unavailable(options)
+
+
+def _chain_issues(options: QueueOptions) -> list[Issue]:
+    issues = []
+    if options.schema_id is not None:
+        issues += queue_name_issues(options.schema_id, "options.schema_id")
+    required: object = options.schema_required
+    if not isinstance(required, bool):
+        issues.append(
+            Issue(
+                "options.schema_required",
+                f"must be true or false, got {required!r}",
+            )
+        )
+    for name in ("required_metadata", "validators"):
+        value = getattr(options, name)
+        if not (
+            isinstance(value, tuple)
+            and len(value) <= MAX_CHAIN
+            and len(set(value)) == len(value)
+            and all(isinstance(each, str) and 0 < len(each) <= 128 for each in value)
+        ):
+            issues.append(
+                Issue(
+                    f"options.{name}",
+                    f"expected up to {MAX_CHAIN} different names of at most 128 "
+                    f"characters, got {value!r}",
+                )
+            )
+    return issues
 
 
 def attempts_issues(value: object, field: str) -> list[Issue]:
@@ -101,8 +138,6 @@ def _unavailable(options: QueueOptions) -> list[Issue]:
     later = {
         "type": options.type is not QueueType.SIMPLE,
         "fairness": options.fairness.kind != "strict",
-        "schema_id": options.schema_id is not None,
-        "schema_required": options.schema_required is not False,
         "deduplication_seconds": options.deduplication_seconds != 0,
     }
     return [
@@ -114,7 +149,7 @@ def _unavailable(options: QueueOptions) -> list[Issue]:
 
 def encode_options(options: QueueOptions) -> str:
     """Write options as the JSON text that a queue's row holds."""
-    document = {
+    document: dict[str, Any] = {
         "max_attempts": options.max_attempts,
         "lease": options.lease.settings(),
         "retry": options.retry.settings(),
@@ -127,6 +162,10 @@ def encode_options(options: QueueOptions) -> str:
         "max_metadata_bytes": options.max_metadata_bytes,
         "content_types": options.content_types,
     }
+    # Left out where unset, as in rows that were written before there were such options.
+    for name in _LATER:
+        if value := getattr(options, name):
+            document[name] = value
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
@@ -151,4 +190,5 @@ def decode_options(text: str) -> QueueOptions:
         max_payload_bytes=document["max_payload_bytes"],
         max_metadata_bytes=document["max_metadata_bytes"],
         content_types=document["content_types"],
+        **{name: document[name] for name in _LATER if name in document},
     )

@@ -118,7 +118,7 @@ def _weights(weights: Mapping[int, int] | None) -> tuple[tuple[int, int], ...]:
     return tuple(sorted((weights or {4: 60, 3: 30, 2: 20, 1: 10, 0: 5}).items()))
 
 
-def _content_types(value: Any) -> Any:
+def _names(value: Any) -> Any:
     """Take any collection; what is no collection of names is refused later."""
     if isinstance(value, (list, tuple, set, frozenset)):
         return tuple(value)
@@ -143,9 +143,13 @@ class QueueOptions:
         max_payload_bytes: The largest encoded payload accepted (256 KiB).
         max_metadata_bytes: The largest encoded metadata accepted (16 KiB).
         content_types: The content types accepted (None: all).
-        schema_id: Not available yet.
-        schema_required: Not available yet.
+        schema_id: The schema of messages that name none themselves; the latest active
+            version counts (None: they have none).
+        schema_required: Refuse messages without a schema, and those that are not JSON.
         deduplication_seconds: Not available yet.
+        required_metadata: Keys that every message's metadata must have.
+        validators: Names of the functions, registered with ``@trioqueue.validator``,
+            that every message must pass.
     """
 
     max_attempts: int = 3
@@ -158,12 +162,12 @@ class QueueOptions:
     fairness: Fairness = Fairness.strict()
     max_payload_bytes: int = 262_144
     max_metadata_bytes: int = 16_384
-    content_types: tuple[str, ...] | None = attrs.field(
-        default=None, converter=_content_types
-    )
+    content_types: tuple[str, ...] | None = attrs.field(default=None, converter=_names)
     schema_id: str | None = None
     schema_required: bool = False
     deduplication_seconds: float = 0
+    required_metadata: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    validators: tuple[str, ...] = attrs.field(default=(), converter=_names)
 
 
 @final
@@ -179,6 +183,7 @@ class Queue:
         paused: Whether claims are refused.
         paused_at: Since when, if paused.
         pause_reason: Why, if a reason was given.
+        paused_by: By whom, if they said so.
     """
 
     name: str
@@ -187,6 +192,7 @@ class Queue:
     updated_at: datetime
     paused_at: datetime | None = None
     pause_reason: str | None = None
+    paused_by: str | None = None
 
     @property
     def paused(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from trioqueue.model.message import PRIORITIES
@@ -27,6 +28,11 @@ BAND_STARTS: Final = tuple(band * _BAND for band in range(len(PRIORITIES)))
 def band_of(key: int) -> int:
     """Return which band a claim key is in, counted from the highest priority."""
     return key // _BAND
+
+
+def waits(keys: Iterable[int], now: int) -> list[int]:
+    """Return how long those with these claim keys have been ready."""
+    return [now - key % _BAND for key in keys]
 
 
 def ready_at(key: int) -> int:

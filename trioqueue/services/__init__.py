@@ -10,6 +10,9 @@ from trioqueue.services.cleanup import CleanupService as CleanupService
 from trioqueue.services.cron import CronProcessorService as CronProcessorService
 from trioqueue.services.group import Services as Services
 from trioqueue.services.group import open_services as open_services
+from trioqueue.services.metrics_reporter import (
+    MetricsReporterService as MetricsReporterService,
+)
 from trioqueue.services.reclaim import ReclaimableBackend as ReclaimableBackend
 from trioqueue.services.reclaim import ReclaimService as ReclaimService
 from trioqueue.services.scheduler import SchedulerService as SchedulerService

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import random
+import time
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, ClassVar, Final, final
 
 import attrs
@@ -13,6 +15,13 @@ import trio
 
 from trioqueue._lifecycle import Lifecycle
 from trioqueue.errors import StoreUnavailableError, ValidationError
+from trioqueue.metrics.catalogue import (
+    FAILURES,
+    ITERATIONS,
+    PROCESSED,
+    SERVICE_SECONDS,
+)
+from trioqueue.metrics.meters import Meters
 from trioqueue.model.spans import (
     Seconds,
     instant_to_micros,
@@ -22,6 +31,7 @@ from trioqueue.model.spans import (
 from trioqueue.store.wakeups import Alarm
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from trioqueue.clock import Clock
@@ -69,6 +79,7 @@ class Service(ABC):
         wakeups: What announces new work (None: the interval alone finds it).
         interval_seconds: The most it sleeps, where changes may go unannounced.
         sees_every_change: Whether they cannot, so that it need not look for itself.
+        meters: Where what it does is counted (None: in its own).
     """
 
     name: ClassVar[str]
@@ -83,6 +94,7 @@ class Service(ABC):
         wakeups: WakeUps | None,
         interval_seconds: Seconds,
         sees_every_change: bool,
+        meters: Meters | None = None,
     ) -> None:
         interval = to_seconds(interval_seconds, "interval_seconds")
         if not 0 < interval < math.inf:
@@ -94,11 +106,17 @@ class Service(ABC):
         self._interval = interval
         self._relies_on_wakeups = sees_every_change and wakeups is not None
         self._consecutive = 0
+        self._meters = Meters() if meters is None else meters
         self._lifecycle = Lifecycle(self.name)
         self._iterations = self._processed = self._failures = 0
         self._last_error: str | None = None
         self._last_run: datetime | None = None
         self._next_due: datetime | None = None
+
+    @property
+    def meters(self) -> Meters:
+        """Where what it does is counted, which is its store's if it has one."""
+        return self._meters
 
     @abstractmethod
     async def _batch(self) -> int:
@@ -119,7 +137,7 @@ class Service(ABC):
         total = 0
         while count := await self._batch():
             total += count
-            self._processed += count
+            self._note_processed(count)
         return total
 
     async def run(
@@ -137,6 +155,7 @@ class Service(ABC):
             # Stopped before it ran, it has nothing to cancel.
             with (
                 self._lifecycle.running(),
+                self._while_running(),
                 trio.CancelScope() as work,  # noqa: ASYNC912  see above
             ):
                 self._lifecycle.set_work_scope(work)
@@ -148,20 +167,31 @@ class Service(ABC):
                 self._wakeups.alarms.discard(alarm)
         await trio.lowlevel.checkpoint()
 
+    def _while_running(self) -> AbstractContextManager[None]:
+        """Wrap the whole run."""
+        return nullcontext()
+
+    def _note_processed(self, count: int) -> None:
+        self._processed += count
+        self._meters.count(PROCESSED, self.name, count)
+
     async def _cycle(self, alarm: Alarm) -> None:
         """Do what is due, then sleep."""
         alarm.clear()
         self._iterations += 1
+        self._meters.count(ITERATIONS, self.name)
+        began = time.perf_counter_ns()
         pause: float | None = None
         try:
             while not self._lifecycle.stopping:
                 count = await self._batch()
-                self._processed += count
                 if not count:
                     break
+                self._note_processed(count)
             self._next_due = await self._find_next_due()
         except StoreUnavailableError as error:
             self._failures += 1
+            self._meters.count(FAILURES, self.name)
             self._consecutive += 1
             self._last_error = str(error)
             pause = self._backoff()
@@ -171,6 +201,8 @@ class Service(ABC):
             self._last_run = self._clock.now()
             if self._next_due is not None:
                 alarm.plan(instant_to_micros(self._next_due, "next_due"))
+        micros = (time.perf_counter_ns() - began) // 1000
+        self._meters.observe(SERVICE_SECONDS, self.name, micros)
         with self._lifecycle.intake():
             if pause is None:
                 await self._sleep(alarm)
@@ -215,6 +247,11 @@ class Service(ABC):
         """
         return await self._lifecycle.stop_gracefully(grace_seconds)
 
+    @property
+    def failures_in_a_row(self) -> int:
+        """How many of the latest cycles failed on the database, without a break."""
+        return self._consecutive
+
     def statistics(self) -> ServiceStatistics:
         """Return what it has done so far."""
         return ServiceStatistics(
@@ -246,5 +283,6 @@ class StoreService(Service):
             wakeups=store.wakeups,
             interval_seconds=interval_seconds,
             sees_every_change=store.sees_every_change,
+            meters=store.meters,
         )
         self._store = store

@@ -12,6 +12,7 @@ from trioqueue.services.base import DEFAULT_GRACE_SECONDS, Service, ServiceStati
 from trioqueue.services.calendar import CalendarService
 from trioqueue.services.cleanup import CleanupService
 from trioqueue.services.cron import CronProcessorService
+from trioqueue.services.metrics_reporter import MetricsReporterService
 from trioqueue.services.reclaim import ReclaimService
 from trioqueue.services.scheduler import SchedulerService
 
@@ -32,6 +33,7 @@ class Services:
         cron: Posts what is due on cron schedules.
         calendar: Posts what is due on calendar schedules.
         cleanup: Deletes what retention has released.
+        metrics_reporter: Looks at the whole database for metrics.
     """
 
     def __init__(self, store: Store) -> None:
@@ -40,11 +42,21 @@ class Services:
         self.cron = CronProcessorService(store)
         self.calendar = CalendarService(store)
         self.cleanup = CleanupService(store)
+        self.metrics_reporter = MetricsReporterService(
+            store, when_idle=not store.sees_every_change
+        )
 
     def __iter__(self) -> Iterator[Service]:
         """Go through them in the order in which they start."""
         return iter(
-            (self.reclaim, self.scheduler, self.cron, self.calendar, self.cleanup)
+            (
+                self.reclaim,
+                self.scheduler,
+                self.cron,
+                self.calendar,
+                self.cleanup,
+                self.metrics_reporter,
+            )
         )
 
     def statistics(self) -> dict[str, ServiceStatistics]:

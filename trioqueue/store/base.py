@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 import trio
 
 from trioqueue.errors import Issue, ValidationError
+from trioqueue.metrics.meters import Meters
 from trioqueue.model.queue import queue_name_issues
+from trioqueue.model.spans import to_seconds
+from trioqueue.store.requests import name_of
 
 if TYPE_CHECKING:
     import random
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trioqueue.clock import Clock
+    from trioqueue.model.spans import Seconds
+    from trioqueue.store.borrowed import Transactions
     from trioqueue.store.executor import Executor
     from trioqueue.store.operations.core import Context, Operation
     from trioqueue.store.wakeups import WakeUps
@@ -43,6 +48,8 @@ class StoreBase:
         source: random.Random,
         salt: bytes,
         worker_id: str,
+        meters: Meters | None = None,
+        transactions: Transactions | None = None,
     ) -> None:
         self._url = url
         self._clock = clock
@@ -51,6 +58,8 @@ class StoreBase:
         self._source = source
         self._salt = salt
         self._worker_id = worker_id
+        self._meters = Meters() if meters is None else meters
+        self._lent = transactions
         # Its own, because an app may keep all of Trio's threads busy.
         self._planners = trio.CapacityLimiter(PLANNERS)
 
@@ -84,6 +93,16 @@ class StoreBase:
         """Whether wake-ups can be relied on, so that nobody needs to poll."""
         return self._executor.sees_every_change
 
+    @property
+    def meters(self) -> Meters:
+        """What it has done, counted; `trioqueue.metrics.Metrics` shows it."""
+        return self._meters
+
+    @property
+    def _transactions(self) -> Transactions:
+        assert self._lent is not None  # noqa: S101  whoever opens a store has them
+        return self._lent
+
     def now(self) -> datetime:
         """Return the present instant by the store's clock, aware, UTC."""
         return self._clock.now()
@@ -104,6 +123,8 @@ class StoreBase:
         def bound(context: Context) -> Operation[T]:
             return operation(context, *args, **kwargs)
 
+        # What metrics call it.
+        bound.__name__ = name_of(operation)
         return await self._executor.write(bound)
 
     async def _read(
@@ -149,6 +170,20 @@ def check_count(value: object, field: str, *, most: int = MAX_PAGE) -> int:
             field, f"must be a whole number from 1 to {most}, got {value!r}"
         )
     return value
+
+
+def check_spread(value: Seconds) -> float:
+    """Return a span over which messages are to become due.
+
+    Raises:
+        ValidationError: It is no span, or too long.
+    """
+    spread = to_seconds(value, "spread_seconds")
+    if not 0 <= spread <= 1e9:
+        raise ValidationError.of(
+            "spread_seconds", f"must be from 0 to 1e9, got {spread:g}"
+        )
+    return spread
 
 
 def check_text(value: object, field: str, *, most: int = 1000) -> str | None:

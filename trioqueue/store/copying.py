@@ -60,6 +60,7 @@ class CopyReport:
         calendars: Business calendars.
         undone: The source of an unfinished copy that was undone first, if there was
             one.
+        schemas: Versions of schemas.
     """
 
     source: str
@@ -72,6 +73,7 @@ class CopyReport:
     runs: int
     calendars: int
     undone: str | None = None
+    schemas: int = 0
 
     @property
     def running(self) -> int:
@@ -93,17 +95,19 @@ async def plan_copy(
         running: What is to become of messages under a lease.
 
     Raises:
-        ConflictError: The target has queues, schedules or calendars of the same names.
+        ConflictError: The target has queues, schedules, calendars or schemas of the
+            same names.
         IllegalStateError: Messages are running.
     """
     found, report = await _plan(source, target, running)
-    if target is not None and not await _read(target, copy_reading.unfinished):
-        taken = await _read(
+    if target is not None and not await read_from(target, copy_reading.unfinished):
+        taken = await read_from(
             target,
             copy_reading.names_taken,
             [queue.name for queue in found.queues],
             [row[1] for row in found.schedules],
             [calendar.calendar_id for calendar in found.calendars],
+            sorted({schema.schema_id for schema in found.schemas}),
         )
         if taken:
             raise copying.taken_error(taken)
@@ -118,7 +122,7 @@ async def copy_store(
     discard: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> CopyReport:
-    """Copy queues, messages, dead letters, schedules and calendars into a store.
+    """Copy all: queues, messages, dead letters, schedules, calendars, schemas.
 
     Workers, services and whoever posts must be stopped: if the source changes
     meanwhile, the copy fails at its end.  The source is only read.  In the target all
@@ -130,7 +134,8 @@ async def copy_store(
 
     Args:
         source: Where from.
-        target: Where to; it has no queue, schedule or calendar of the same name.
+        target: Where to; it has none of the same name, be it a queue, a schedule, a
+            calendar or a schema.
         running: Messages under a lease: ``"refuse"`` to copy, or let them ``"expire"``
             in the target, as if their workers had died.
         discard: Undo an unfinished copy even where others have used its queues since,
@@ -138,7 +143,8 @@ async def copy_store(
         progress: Is told how many messages are done, and how many there are.
 
     Raises:
-        ConflictError: The target has queues, schedules or calendars of the same names.
+        ConflictError: The target has queues, schedules, calendars or schemas of the
+            same names.
         IllegalStateError: Messages are running, the source has changed, or others use
             the queues of an unfinished copy.
         TrioQueueError: Somebody deleted in the target what was copied.
@@ -146,10 +152,10 @@ async def copy_store(
     found, report = await _plan(source, target, running)
     mark = secrets.token_hex(16)
     undone = None
-    begun = await _write(target, copying.begin, mark, source.url, found)
+    begun = await write_to(target, copying.begin, mark, source.url, found)
     if begun is None:
-        undone = await _undo(target, mark, discard=discard)
-        begun = await _write(target, copying.begin, mark, source.url, found)
+        undone = await undo_copy(target, mark, discard=discard)
+        begun = await write_to(target, copying.begin, mark, source.url, found)
     if begun is None:
         message = "another copy into the same store has just begun; let it finish"
         raise IllegalStateError(message)
@@ -157,22 +163,24 @@ async def copy_store(
     return attrs.evolve(report, attempts=attempts, runs=runs, undone=undone)
 
 
-async def _read(
+async def read_from(
     store: Store,
     operation: Callable[P, Operation[T]],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
+    """Run an operation that reads a store."""
     # A copy is a verb of two stores, and so a method of neither.
     return await store._read(operation, *args, **kwargs)  # noqa: SLF001  see above
 
 
-async def _write(
+async def write_to(
     store: Store,
     operation: Callable[Concatenate[Context, P], Operation[T]],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
+    """Run an operation that writes to a store."""
     return await store._write(operation, *args, **kwargs)  # noqa: SLF001  as above
 
 
@@ -183,7 +191,7 @@ async def _plan(
         raise ValidationError.of(
             "running", f"must be 'refuse' or 'expire', got {running!r}"
         )
-    found, counts = await _read(source, _look)
+    found, counts = await read_from(source, _look)
     report = CopyReport(
         source.url,
         "" if target is None else target.url,
@@ -194,6 +202,7 @@ async def _plan(
         len(found.schedules),
         found.runs,
         len(found.calendars),
+        schemas=len(found.schemas),
     )
     if report.running and running == "refuse":
         number = report.running
@@ -203,7 +212,7 @@ async def _plan(
             "in the target as if their workers had died (running='expire')"
         )
         raise IllegalStateError(message, MessageState.RUNNING)
-    if await _read(source, copy_reading.unfinished):
+    if await read_from(source, copy_reading.unfinished):
         message = (
             "the source is itself the target of a copy that is unfinished; complete "
             "that one first"
@@ -249,10 +258,10 @@ class _Copy:
         runs = await self._schedules()
         clocks = (self._source.clock.now_us(), self._target.clock.now_us())
         horizon = max(clocks) + HORIZON_MICROS
-        again, kept = await _read(self._source, _look_again, horizon)
+        again, kept = await read_from(self._source, _look_again, horizon)
         if again != found:
             raise _changed()
-        await _write(self._target, copying.finish, self._begun, found, kept, horizon)
+        await write_to(self._target, copying.finish, self._begun, found, kept, horizon)
         return attempts, runs
 
     async def _messages(
@@ -260,8 +269,8 @@ class _Copy:
     ) -> int:
         """Bring all messages of a kind; return how many attempts came with them."""
         attempts = count = after = 0
-        while (page := await _read(self._source, read, after)) is not None:
-            attempts += await _write(
+        while (page := await read_from(self._source, read, after)) is not None:
+            attempts += await write_to(
                 self._target, copying.write_messages, self._begun, page
             )
             after = page.last
@@ -280,18 +289,19 @@ class _Copy:
         source, target, begun = self._source, self._target, self._begun
         numbers: dict[int, int] = {}
         after = 0
-        while rows := await _read(source, copy_reading.schedule_page, after):
-            for batch in _batches(rows, SCHEDULES_AT_ONCE):
-                numbers |= await _write(target, copying.write_schedules, begun, batch)
+        while rows := await read_from(source, copy_reading.schedule_page, after):
+            for batch in batches(rows, SCHEDULES_AT_ONCE):
+                numbers |= await write_to(target, copying.write_schedules, begun, batch)
             after = rows[-1].schedule_row
         count = after = 0
-        while runs := await _read(source, copy_reading.run_page, after):
-            count += await _write(target, copying.write_runs, begun, runs, numbers)
+        while runs := await read_from(source, copy_reading.run_page, after):
+            count += await write_to(target, copying.write_runs, begun, runs, numbers)
             after = runs[-1].run
         return count
 
 
-def _batches(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def batches(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Take a list apart."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 
@@ -309,13 +319,22 @@ def _changed() -> IllegalStateError:
     )
 
 
-async def _undo(target: Store, mark: str, *, discard: bool) -> str:
-    """Delete what an unfinished copy has left; return where it came from."""
-    began = await _write(target, copying.take_over, mark, discard=discard)
+async def undo_copy(target: Store, mark: str, *, discard: bool) -> str:
+    """Delete what an unfinished copy has left; return where it came from.
+
+    Args:
+        target: Where it is.
+        mark: Becomes the mark of whoever does this.
+        discard: Even what others have done there.
+
+    Raises:
+        IllegalStateError: Others use its queues or schedules, and not `discard`.
+    """
+    began = await write_to(target, copying.take_over, mark, discard=discard)
     for name in began.queues:
-        while await _write(target, copying.undo_queue, mark, name):
+        while await write_to(target, copying.undo_queue, mark, name):
             pass
-    for batch in _batches(began.schedules, SCHEDULES_AT_ONCE):
-        await _write(target, copying.undo_schedules, mark, batch)
-    await _write(target, copying.undo_rest, mark, began.calendars)
+    for batch in batches(began.schedules, SCHEDULES_AT_ONCE):
+        await write_to(target, copying.undo_schedules, mark, batch)
+    await write_to(target, copying.undo_rest, mark, began.calendars, began.schemas)
     return began.source

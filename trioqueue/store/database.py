@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Final, final
 import attrs
 import trio
 
-from trioqueue.store.operations.core import Context
+from trioqueue.store.operations.core import METRICS, Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trioqueue.clock import Clock
+    from trioqueue.metrics.meters import Meters
+    from trioqueue.store.borrowed import Transactions
     from trioqueue.store.executor import Executor
     from trioqueue.store.low_water import LowWaterMarks
+    from trioqueue.store.operations.core import Effects
     from trioqueue.store.wakeups import WakeUps
 
 _TOKEN_BITS: Final = 63
@@ -58,12 +61,16 @@ class Database:
         hub: Who waits for what.
         clock: Where the store's time comes from.
         chance: Where its random bits come from.
+        meters: What is counted of all it does.
+        transactions: Ways into transactions that are not its own.
     """
 
     executor: Executor
     hub: WakeUps
     clock: Clock
     chance: Chance
+    meters: Meters
+    transactions: Transactions
 
 
 def context_maker(
@@ -82,6 +89,19 @@ def context_maker(
         return Context(clock.now_us(), token, chance.salt, shared, marks)
 
     return make
+
+
+def local_announcer(hub: WakeUps) -> Callable[[Effects], None]:
+    """Return what announces commits where nobody else can change the database.
+
+    There the metrics reporter need not look now and then: it hears of each change.
+    """
+
+    def announce(effects: Effects) -> None:
+        effects.due[METRICS] = 0
+        hub.announce(effects)
+
+    return announce
 
 
 def _place_in_run() -> int:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from trioqueue.errors import ValidationError
 from trioqueue.model.message import DeadLetter
-from trioqueue.model.spans import to_micros, to_seconds
+from trioqueue.model.spans import to_micros
 from trioqueue.store.base import (
     StoreBase,
     check_count,
     check_message_id,
     check_queue_name,
+    check_spread,
     check_text,
 )
-from trioqueue.store.operations import dead_letters
+from trioqueue.store.operations import dead_letters, selection
 
 if TYPE_CHECKING:
     from trioqueue.model.message import DeadLetterStats, Message
+    from trioqueue.model.message_filter import MessageFilter
     from trioqueue.model.spans import Seconds
-    from trioqueue.store.operations.core import Context, Operation
+    from trioqueue.store.operations.core import Operation
 
 
 class DeadLetterMethods(StoreBase):
@@ -36,6 +40,7 @@ class DeadLetterMethods(StoreBase):
         limit: int = 100,
         after: DeadLetter | str | None = None,
         reason: str | None = None,
+        wanted: MessageFilter | None = None,
     ) -> list[DeadLetter]:
         """List dead letters, newest first.
 
@@ -45,23 +50,55 @@ class DeadLetterMethods(StoreBase):
             after: Go on after this one: the last of the page before, or its message id
                 (which under a shared name may mean several: give the letter then).
             reason: Only those that died for this reason.
+            wanted: Only those that fit this filter, too.
 
         Raises:
             QueueNotFoundError: There is no such name.
             MessageNotFoundError: `after` is not there any more.
         """
+        check_queue_name(name, "name")
+        room = check_count(limit, "limit")
         start: tuple[str, str] | str | None = None
         if isinstance(after, DeadLetter):
             start = (after.queue, after.message.message_id)
         elif after is not None:
             start = check_message_id(after, "after")
+        check_text(reason, "reason")
+        if wanted is not None:
+            return await self._find_letters(name, room, start, reason, wanted)
         return await self._read(
             dead_letters.list_dead_letters,
-            check_queue_name(name, "name"),
-            limit=check_count(limit, "limit"),
+            name,
+            limit=room,
             after=start,
-            reason=check_text(reason, "reason"),
+            reason=reason,
         )
+
+    async def _find_letters(
+        self,
+        name: str,
+        room: int,
+        after: tuple[str, str] | str | None,
+        reason: str | None,
+        wanted: MessageFilter,
+    ) -> list[DeadLetter]:
+        if wanted.dead_letters_under not in (None, name):
+            raise ValidationError.of("wanted.dead_letters_under", f"must be {name!r}")
+        if reason is not None and wanted.reason not in (None, reason):
+            raise ValidationError.of("wanted.reason", f"must be {reason!r}, as reason")
+        fitting = attrs.evolve(
+            wanted, dead_letters_under=name, reason=reason or wanted.reason
+        )
+        criteria, place = await self._read(selection.dead_start, fitting, after)
+        letters: list[DeadLetter] = []
+        at_end = False
+        while len(letters) < room and not at_end:
+            found, part = await self._read(
+                selection.dead_page, criteria, place, room - len(letters)
+            )
+            letters += found
+            place, at_end = part.before, part.at_end
+        return letters
 
     async def requeue(
         self, queue: str, message_id: str, *, target: str | None = None
@@ -112,11 +149,7 @@ class DeadLetterMethods(StoreBase):
         check_queue_name(name, "name")
         if target is not None:
             check_queue_name(target, "target")
-        spread = to_seconds(spread_seconds, "spread_seconds")
-        if not 0 <= spread <= 1e9:
-            raise ValidationError.of(
-                "spread_seconds", f"must be from 0 to 1e9, got {spread:g}"
-            )
+        spread = check_spread(spread_seconds)
         wanted = check_text(reason, "reason")
         newest, total = await self._read(_extent, name, wanted)
         step = to_micros(spread) / max(1, total)
@@ -144,7 +177,9 @@ class DeadLetterMethods(StoreBase):
             QueueNotFoundError, MessageNotFoundError: There is no such thing.
         """
         await self._write(
-            _delete_dead_letter, check_queue_name(queue), check_message_id(message_id)
+            dead_letters.delete_dead_letter,
+            check_queue_name(queue),
+            check_message_id(message_id),
         )
 
     async def purge_dead_letters(self, name: str) -> int:
@@ -155,7 +190,7 @@ class DeadLetterMethods(StoreBase):
         """
         newest, _ = await self._read(_extent, check_queue_name(name, "name"))
         purged = 0
-        while count := await self._write(_purge_batch, name, newest):
+        while count := await self._write(dead_letters.purge_batch, name, newest):
             purged += count
         return purged
 
@@ -175,11 +210,3 @@ def _extent(name: str, reason: str | None = None) -> Operation[tuple[int, int]]:
     newest = yield from dead_letters.newest_dead_letter(name)
     stats = yield from dead_letters.dead_letter_stats(name)
     return newest, stats.count if reason is None else stats.by_reason.get(reason, 0)
-
-
-def _delete_dead_letter(_: Context, queue: str, message_id: str) -> Operation[None]:
-    return dead_letters.delete_dead_letter(queue, message_id)
-
-
-def _purge_batch(_: Context, name: str, newest: int) -> Operation[int]:
-    return dead_letters.purge_batch(name, newest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from trioqueue.errors import Issue, ValidationError
 from trioqueue.model.lease_policy import LeasePolicy
@@ -14,6 +14,7 @@ from trioqueue.model.payload import (
     encode_json,
     encode_payload,
 )
+from trioqueue.model.queue import queue_name_issues
 from trioqueue.model.spans import (
     LAST_INSTANT,
     instant_to_micros,
@@ -23,26 +24,32 @@ from trioqueue.model.spans import (
 from trioqueue.store.ids import MESSAGE_ID, uuid7
 from trioqueue.store.operations.post import Draft
 from trioqueue.store.operations.rows import encode_lease
+from trioqueue.tracing import with_trace
 
 if TYPE_CHECKING:
     import random
 
-_NONE_GIVEN: Final = (None, None, None)
-_NOT_YET: Final = ("schema_id", "schema_version", "exclusivity_key")
-
 
 def make_draft(
-    queue: str, new: NewMessage, now_us: int, source: random.Random
+    queue: str,
+    new: NewMessage,
+    now_us: int,
+    source: random.Random,
+    *,
+    elsewhere: bool = False,
 ) -> tuple[Draft, list[Issue]]:
     """Check and encode a message; the draft may only be used if there are no issues.
 
     What depends on the queue (its limits, its defaults) is checked when it is posted.
+    With `elsewhere`, what takes long to validate is handed back then, to be validated
+    outside of the transaction.
     """
     issues: list[Issue] = []
     content = _content(new, issues)
     metadata_text = None
-    if new.metadata is not None and new.metadata != {}:
-        metadata_text = _metadata(new.metadata, issues)
+    metadata = with_trace(new.metadata)
+    if metadata is not None and metadata != {}:
+        metadata_text = _metadata(metadata, issues)
     priority = DEFAULT_PRIORITY if new.priority is None else new.priority
     if type(priority) is not int or priority not in PRIORITIES:
         issues.append(
@@ -56,7 +63,11 @@ def make_draft(
     lease: object = new.lease
     if lease is not None and not isinstance(lease, LeasePolicy):
         issues.append(Issue("lease", f"expected LeasePolicy, got {lease!r}"))
-    issues += _unavailable(new)
+    if new.schema_id is not None or new.schema_version is not None:
+        issues += _schema_issues(new)
+    if new.exclusivity_key is not None:
+        message = "is not available in this version; leave it unset"
+        issues.append(Issue("exclusivity_key", message))
     message_id = new.message_id
     generated = message_id is None
     if message_id is None:
@@ -83,22 +94,28 @@ def make_draft(
             new.max_attempts,
             None if issues or new.lease is None else encode_lease(new.lease),
             new.payload,
-            new.metadata or {},
+            metadata or {},
             new.lease,
+            new.schema_id,
+            new.schema_version,
+            elsewhere,
         ),
         issues,
     )
 
 
-def _unavailable(new: NewMessage) -> list[Issue]:
-    given = (new.schema_id, new.schema_version, new.exclusivity_key)
-    if given == _NONE_GIVEN:
-        return []
-    return [
-        Issue(name, "is not available in this version; leave it unset")
-        for name, value in zip(_NOT_YET, given, strict=True)
-        if value is not None
-    ]
+def _schema_issues(new: NewMessage) -> list[Issue]:
+    issues = []
+    if new.schema_id is not None:
+        issues += queue_name_issues(new.schema_id, "schema_id")
+    version: object = new.schema_version
+    if version is not None:
+        if type(version) is not int or not 1 <= version < 2**31:
+            message = f"must be a whole number from 1 on, got {version!r}"
+            issues.append(Issue("schema_version", message))
+        if new.schema_id is None:
+            issues.append(Issue("schema_version", "needs a schema_id beside it"))
+    return issues
 
 
 def _content(new: NewMessage, issues: list[Issue]) -> bytes:

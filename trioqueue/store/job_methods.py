@@ -9,7 +9,7 @@ import trio
 
 from trioqueue.errors import LeaseLostError, ValidationError
 from trioqueue.model.lease_policy import LeasePolicy
-from trioqueue.model.message import Job, MessageState
+from trioqueue.model.message import Job, MessageState, bring_home
 from trioqueue.model.payload import EncodingProblem, encode_json
 from trioqueue.policies.ending import Error
 from trioqueue.store.base import (
@@ -77,7 +77,10 @@ class JobMethods(StoreBase):
             _check_lease(lease),
         )
         (answer,) = await self._executor.batch(claim, [request])
-        return unwrap(answer)
+        jobs = unwrap(answer)
+        for job in jobs:
+            bring_home(job, self)
+        return jobs
 
     async def claim_wait(
         self,
@@ -151,9 +154,16 @@ class JobMethods(StoreBase):
         Raises:
             ValidationError: The result is not a JSON value; the job is still held.
             LeaseLostError: The attempt is over; nothing changed.
+
+        A job that its own `Job.transaction` has completed keeps that result.
         """
+        if isinstance(job, Job) and job.completed:
+            await trio.lowlevel.checkpoint()
+            return
         unwrap(
-            await self._end_one(EndRequest(key_of(job), "complete", _encode(result)))
+            await self._end_one(
+                EndRequest(key_of(job), "complete", encode_result(result))
+            )
         )
 
     async def fail(
@@ -240,7 +250,7 @@ class JobMethods(StoreBase):
                 "results", f"{len(values)} results for {len(held)} jobs"
             )
         requests = [
-            EndRequest(key_of(job), "complete", _encode(value))
+            EndRequest(key_of(job), "complete", encode_result(value))
             for job, value in zip(held, values, strict=True)
         ]
         return await self._end_many(requests)
@@ -350,7 +360,12 @@ def _clip(text: str, most: int) -> str:
     return (data[:head] + cut + data[-tail:]).decode("utf-8", "ignore")
 
 
-def _encode(result: Any) -> bytes | None:
+def encode_result(result: Any) -> bytes | None:
+    """Write a result as stored.
+
+    Raises:
+        ValidationError: It is not a JSON value.
+    """
     if result is None:
         return None
     try:

@@ -8,6 +8,7 @@ is how an attempt ends by what its code did, for both.
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, final
@@ -28,6 +29,7 @@ from trioqueue.errors import (
 )
 from trioqueue.model.spans import instant_to_micros
 from trioqueue.policies import lease as lease_rules
+from trioqueue.tracing import at_work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from trioqueue.clock import Clock
     from trioqueue.model.message import Job, Lease
     from trioqueue.store.job_methods import JobMethods
+
+logger: Final = logging.getLogger("trioqueue.worker")
 
 HAND_BACK_SECONDS: Final = 5.0
 """How long ending an attempt may take once its code has been canceled."""
@@ -90,8 +94,14 @@ class LeaseScope:
         self.heartbeat_at = now + self.interval if more else math.inf
 
     def lose(self, reason: str) -> None:
-        """Cancel the code: it no longer holds the message."""
-        if self.lost is None:
+        """Cancel the code: it no longer holds the message.
+
+        If that is because its own transaction has completed it, the code goes on.
+        """
+        if self.job.completed:
+            self.heartbeat_at = math.inf
+            self.scope.deadline = self._limit_at
+        elif self.lost is None:
             self.lost = reason
             self.heartbeat_at = math.inf
             self.scope.cancel(reason=f"lease lost: {reason}")
@@ -156,7 +166,8 @@ async def hold(
                 with lease.scope:
                     # Carried out by hand: first the attempt ends by what was raised.
                     try:
-                        yield job
+                        with at_work(job):
+                            yield job
                     except BaseException as error:  # noqa: BLE001, ASYNC103  raised
                         raised = error
     except BaseException as error:  # noqa: BLE001, ASYNC103  raised again below
@@ -251,6 +262,29 @@ async def _end_or_fail(
     return Ended("failed", invalid)
 
 
+def _after_completion(lease: LeaseScope, raised: BaseException | None) -> Ended:
+    """Say what became of code that went on when its job was completed."""
+    job = lease.job
+    if lease.over_limit:
+        return Ended("completed", _over_limit(job))
+    if lease.loss() is not None:
+        lost = LeaseLostError(job.queue, job.message_id, "finished")
+        return Ended("completed", lost)
+    if raised is not None and interruption_in(raised) is None:
+        logger.error(
+            "message %s of queue %s: its handler failed when it had been completed",
+            job.message_id,
+            job.queue,
+            exc_info=raised,
+        )
+    return _COMPLETED
+
+
+def _over_limit(job: Job) -> ExecutionLimitError:
+    limit = job.lease_policy.execution_limit_seconds
+    return ExecutionLimitError(f"the handler ran over its limit of {limit:g} s")
+
+
 async def _end(  # noqa: PLR0911  one for each way to end
     store: JobMethods,
     lease: LeaseScope,
@@ -259,6 +293,9 @@ async def _end(  # noqa: PLR0911  one for each way to end
     ask_retry_seconds: Callable[[], float | None],
 ) -> Ended:
     job = lease.job
+    if job.completed:
+        await trio.lowlevel.checkpoint()
+        return _after_completion(lease, raised)
     if lease.lost == "aborted":
         # Whatever verb ends it now, the message becomes CANCELED.
         await store.release(job)
@@ -267,8 +304,7 @@ async def _end(  # noqa: PLR0911  one for each way to end
         await store.complete(job, result)
         return Ended("completed")
     if lease.over_limit:
-        limit = job.lease_policy.execution_limit_seconds
-        error = ExecutionLimitError(f"the handler ran over its limit of {limit:g} s")
+        error = _over_limit(job)
         await store.fail(job, error, retry_in_seconds=ask_retry_seconds())
         return Ended("failed", error)
     reason = lease.loss()

@@ -31,12 +31,20 @@ from trioqueue.store.base import (
     check_queue_name,
     check_text,
 )
+from trioqueue.store.deciding import (
+    ManyUndecidedError,
+    decide,
+    together,
+    undecided_in,
+)
 from trioqueue.store.drafts import make_draft
 from trioqueue.store.operations.cancel import cancel
 from trioqueue.store.operations.core import unwrap
-from trioqueue.store.operations.post import MAX_BATCH, limit_issues, post
+from trioqueue.store.operations.post import MAX_BATCH, more_issues, post
 from trioqueue.store.operations.read import get_message, peek
 from trioqueue.store.operations.rows import queue_named
+from trioqueue.store.post_answers import error_of, numbered, post_all
+from trioqueue.tracing import sending, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,9 +52,7 @@ if TYPE_CHECKING:
 
     from trioqueue.model.lease_policy import LeasePolicy
     from trioqueue.model.message import Message
-    from trioqueue.model.queue import QueueOptions
     from trioqueue.model.spans import Seconds
-    from trioqueue.store.operations.core import Context, Operation
     from trioqueue.store.operations.post import Draft
 
 
@@ -87,8 +93,8 @@ class MessageMethods(StoreBase):
             lease: Lease terms of its own; fields left unset are the queue's.
             content_type: How to read the payload.
             metadata: String keys to JSON values, kept beside the payload.
-            schema_id: Not available yet.
-            schema_version: Not available yet.
+            schema_id: The schema that its payload must fit (the queue's).
+            schema_version: Which version of it (the latest that is active).
             exclusivity_key: Not available yet.
 
         Raises:
@@ -115,15 +121,35 @@ class MessageMethods(StoreBase):
         )
         if type(queue) is not str:
             check_queue_name(queue)
-        draft, issues = make_draft(queue, new, self._clock.now_us(), self._source)
+        if (api := tracing()) is not None:
+            with sending(api, queue):
+                return await self._post_one(queue, new)
+        return await self._post_one(queue, new)
+
+    async def _post_one(self, queue: str, new: NewMessage) -> Message:
+        draft, issues = make_draft(
+            queue,
+            new,
+            self._clock.now_us(),
+            self._source,
+            elsewhere=self._has_threads,
+        )
         if issues:
-            found = await self._read(queue_named, check_queue_name(queue))
-            raise ValidationError(_all_issues(draft, issues, found.options))
+            (more,) = await self._read(more_issues, check_queue_name(queue), [draft])
+            raise ValidationError(together(issues, more))
         (answer,) = await self._executor.batch(post, [draft])
+        while (undecided := undecided_in([answer])) is not None:
+            (draft,) = await decide([draft], undecided, self._planners)
+            (answer,) = await self._executor.batch(post, [draft])
         result = unwrap(answer)
         if result.message is None:
-            raise _error_of(result, draft)
+            raise error_of(result, draft)
         return result.message
+
+    @property
+    def _has_threads(self) -> bool:
+        """Whether work may go to a thread: in virtual time that would look idle."""
+        return not self._clock.is_virtual
 
     async def post_many(
         self,
@@ -150,24 +176,34 @@ class MessageMethods(StoreBase):
         check_queue_name(queue)
         batch = list(messages)
         self._check_batch(batch, mode)
+        if (api := tracing()) is not None:
+            with sending(api, queue, len(batch)):
+                return await self._post_batch(queue, batch, mode)
+        return await self._post_batch(queue, batch, mode)
+
+    async def _post_batch(
+        self, queue: str, batch: list[NewMessage], mode: BulkMode
+    ) -> list[PostResult]:
         drafts: list[Draft] = []
         issues: dict[int, list[Issue]] = {}
         now = self._clock.now_us()
         for index, new in enumerate(batch):
-            draft, problems = make_draft(queue, new, now, self._source)
+            draft, problems = make_draft(
+                queue, new, now, self._source, elsewhere=self._has_threads
+            )
             drafts.append(draft)
             if problems:
                 issues[index] = problems
         if issues:
             # All or nothing names what is wrong with any of them.
             every = mode is BulkMode.ALL_OR_NOTHING
-            options = (await self._read(queue_named, queue)).options
-            for index in range(len(drafts)) if every else tuple(issues):
-                problems = _all_issues(drafts[index], issues.get(index, []), options)
-                if problems:
+            wanted = range(len(drafts)) if every else list(issues)
+            found = await self._read(more_issues, queue, [drafts[i] for i in wanted])
+            for index, more in zip(wanted, found, strict=True):
+                if problems := together(issues.get(index, []), more):
                     issues[index] = problems
             if every:
-                raise _numbered(dict(sorted(issues.items())))
+                raise numbered(dict(sorted(issues.items())))
         good = [draft for index, draft in enumerate(drafts) if index not in issues]
         answers = iter(await self._post_drafts(queue, good, mode))
         return [
@@ -199,8 +235,19 @@ class MessageMethods(StoreBase):
             await self._read(queue_named, check_queue_name(queue))
             return []
         if mode is BulkMode.ALL_OR_NOTHING:
-            return await self._write(_post_all, drafts)
-        answers = await self._executor.batch(post, drafts)
+            while True:
+                try:
+                    return await self._write(post_all, drafts)
+                except ManyUndecidedError as error:
+                    undecided = error.documents
+                drafts = await decide(drafts, undecided, self._planners)
+        answers = list(await self._executor.batch(post, drafts))
+        while (documents := undecided_in(answers)) is not None:
+            drafts = await decide(drafts, documents, self._planners)
+            left = list(documents)
+            again = await self._executor.batch(post, [drafts[i] for i in left])
+            for index, answer in zip(left, again, strict=True):
+                answers[index] = answer
         results = [unwrap(answer) for answer in answers]
         for result in results:
             if isinstance(result.error, NotFoundError):
@@ -314,46 +361,6 @@ class MessageMethods(StoreBase):
             check_text(reason, "reason"),
             abort=abort,
         )
-
-
-def _all_issues(
-    draft: Draft, issues: list[Issue], options: QueueOptions
-) -> list[Issue]:
-    """Add what the queue's own limits say, so that every problem is reported."""
-    named = {issue.field for issue in issues}
-    more = limit_issues(draft, options)
-    return issues + [issue for issue in more if issue.field not in named]
-
-
-def _post_all(context: Context, drafts: Sequence[Draft]) -> Operation[list[PostResult]]:
-    """Post every draft or, by raising, none."""
-    answers = yield from post(context, drafts)
-    results = [unwrap(answer) for answer in answers]
-    refused = {i: r.error for i, r in enumerate(results) if r.error is not None}
-    if refused:
-        for error in refused.values():
-            if not isinstance(error, ValidationError):
-                raise error
-        raise _numbered(
-            {
-                index: list(error.issues)
-                for index, error in refused.items()
-                if isinstance(error, ValidationError)
-            }
-        )
-    return results
-
-
-def _error_of(answer: PostResult, draft: Draft) -> Exception:
-    return answer.error or RuntimeError(f"no answer for {draft.message_id}")
-
-
-def _numbered(issues: Mapping[int, Sequence[Issue]]) -> ValidationError:
-    return ValidationError(
-        Issue(f"messages[{index}].{issue.field}", issue.message)
-        for index, problems in issues.items()
-        for issue in problems
-    )
 
 
 def _check_states(states: Iterable[MessageState]) -> list[MessageState]:

@@ -85,16 +85,25 @@ class QueueMethods(StoreBase):
         """
         await self._write(queues.delete_queue, check_queue_name(name), force=force)
 
-    async def pause_queue(self, name: str, reason: str | None = None) -> Queue:
+    async def pause_queue(
+        self, name: str, reason: str | None = None, *, by: str | None = None
+    ) -> Queue:
         """Refuse claims: once this returns, no new claim on the queue commits.
 
-        Jobs already running go on.  Pausing a paused queue changes the reason only.
+        Jobs already running go on.  Pausing a paused queue changes the reason, and who
+        gave it, but not since when it is paused.
+
+        Args:
+            name: The queue's name.
+            reason: Why; `Queue.pause_reason` and `explain` tell it.
+            by: Who pauses it: a person, a program.
 
         Raises:
             QueueNotFoundError: There is no such queue.
         """
-        checked = check_text(reason, "reason")
-        return await self._write(queues.pause_queue, check_queue_name(name), checked)
+        checked = check_queue_name(name)
+        why, who = check_text(reason, "reason"), check_text(by, "by", most=256)
+        return await self._write(queues.pause_queue, checked, why, who)
 
     async def resume_queue(self, name: str) -> Queue:
         """Allow claims again; those who wait for messages are woken.

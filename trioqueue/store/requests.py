@@ -6,6 +6,7 @@ after the other; each gets its own outcome.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import attrs
@@ -81,6 +82,13 @@ class Unit:
         """Give each the same error."""
         for request in self.requests:
             request.outcome = Error(error)
+
+
+def name_of(operation: Callable[..., Any]) -> str:
+    """Return what metrics call an operation."""
+    while isinstance(operation, partial):
+        operation = operation.func
+    return operation.__name__
 
 
 def units_of(requests: Sequence[Request]) -> list[Unit]:

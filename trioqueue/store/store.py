@@ -8,14 +8,18 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, final
 
 from trioqueue.errors import ValidationError
+from trioqueue.store.bulk_methods import BulkMethods
 from trioqueue.store.calendar_methods import CalendarMethods
 from trioqueue.store.dead_letter_methods import DeadLetterMethods
 from trioqueue.store.job_methods import JobMethods
 from trioqueue.store.message_methods import MessageMethods
 from trioqueue.store.queue_methods import QueueMethods
 from trioqueue.store.schedule_methods import ScheduleMethods
+from trioqueue.store.schema_methods import SchemaMethods
 from trioqueue.store.service_methods import ServiceMethods
+from trioqueue.store.transaction_methods import TransactionMethods
 from trioqueue.store.url import parse_url
+from trioqueue.store.worker_methods import WorkerMethods
 
 if TYPE_CHECKING:
     import random
@@ -35,13 +39,18 @@ class Store(
     DeadLetterMethods,
     ScheduleMethods,
     CalendarMethods,
+    SchemaMethods,
     ServiceMethods,
+    WorkerMethods,
+    BulkMethods,
+    TransactionMethods,
 ):
     """A durable queue in one database; made by `open_store`.
 
     Every async method is a checkpoint.  Cancellation leaves no half-done work: a call
-    that raises ``Cancelled`` has done nothing.  Only `requeue_all` and
-    `purge_dead_letters` work in batches, and batches already done stay done.
+    that raises ``Cancelled`` has done nothing.  Only `requeue_all`,
+    `purge_dead_letters`, `cancel_matching`, `requeue_matching` and `delete_matching`
+    work in batches, and batches already done stay done.
     """
 
 
@@ -89,6 +98,8 @@ async def open_store(
             source=source,
             salt=database.chance.salt,
             worker_id="worker" if virtual else _worker_id(source),
+            meters=database.meters,
+            transactions=database.transactions,
         )
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, Protocol, final
 
 import trio
 
+from trioqueue.store.foreign import ForeignWork
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -112,6 +114,7 @@ class WakeUps:
         self._by_queue: dict[str, set[ReadySignal]] = {}
         self._finished: dict[tuple[str, str], set[trio.Event]] = {}
         self._abort_listeners: set[AbortListener] = set()
+        self.foreign = ForeignWork()
         self.users = 0
 
     def announce(self, effects: Effects) -> None:

@@ -19,7 +19,9 @@ from trioqueue.cli.demonstration.audit import audit
 from trioqueue.cli.demonstration.crew import Crew
 from trioqueue.cli.demonstration.plan import QUEUE
 from trioqueue.cli.demonstration.report import Report
+from trioqueue.metrics.serving import open_metrics
 from trioqueue.model.message import LIVE_STATES
+from trioqueue.services import MetricsReporterService
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,6 +39,8 @@ OPTIONS: Final = trioqueue.QueueOptions(
 )
 BATCH: Final = 500
 LOOK_SECONDS: Final = 0.02
+SAMPLE_SECONDS: Final = 0.5
+"""How often the queue is counted for those who look at the metrics: it is soon over."""
 SHOWN_DEAD: Final = 5
 
 
@@ -50,10 +54,15 @@ async def demonstrate(plan: Plan, progress: Progress) -> Report:
     started = trio.current_time()
     async with (
         trioqueue.open_store(plan.url) as store,
-        trioqueue.open_services(store),
+        trioqueue.open_services(store) as services,
+        open_metrics(plan.metrics, store, services=services) as urls,
         trio.open_nursery() as nursery,
     ):
         await nursery.start(interruption.run)
+        if urls:
+            sampler = MetricsReporterService(store, interval_seconds=SAMPLE_SECONDS)
+            await nursery.start(sampler.run)
+            progress.say(f"metrics at {urls[0]}/metrics, health at {urls[0]}/readyz")
         story = Story(plan, progress, store, Crew(nursery, plan), nursery)
         post_seconds = await story.post()
         run_started = await story.begin()
@@ -117,9 +126,7 @@ class Story:
         """Start the workers and let them begin; return when that was."""
         await self._crew.start_all()
         for worker in sorted(self._crew.workers, key=lambda one: one.number):
-            self._progress.say(
-                f"worker {worker.number} (pid {worker.process.pid}) started"
-            )
+            self._progress.say(worker.introduce())
         now = self._store.now()
         await self._store.resume_queue(QUEUE)
         return now
@@ -155,10 +162,8 @@ class Story:
 
     async def _replace(self, accident: Accident) -> None:
         worker = await self._crew.start()
-        self._progress.say(
-            f"worker {worker.number} (pid {worker.process.pid}) started in place of "
-            f"worker {accident.number}"
-        )
+        why = f" in place of worker {accident.number}"
+        self._progress.say(worker.introduce(why))
         self._replaced.set()
 
     async def _follow_up(self, accident: Accident) -> None:

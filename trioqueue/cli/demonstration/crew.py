@@ -30,6 +30,7 @@ class WorkerProcess:
     Attributes:
         number: Its number, counted from 1.
         process: The process.
+        url: Where it serves its metrics; empty: nowhere.
         may_end: Whether its end is wanted.
         ended: Set once it has ended.
     """
@@ -37,6 +38,7 @@ class WorkerProcess:
     def __init__(self, number: int, process: trio.Process) -> None:
         self.number = number
         self.process = process
+        self.url = ""
         self.may_end = False
         self.ended = trio.Event()
 
@@ -44,6 +46,11 @@ class WorkerProcess:
     def worker_id(self) -> str:
         """Under which name it claims messages."""
         return name_of(self.number)
+
+    def introduce(self, why: str = "") -> str:
+        """Say who has started, why, and where to ask it."""
+        text = f"worker {self.number} (pid {self.process.pid}) started{why}"
+        return f"{text}; metrics at {self.url}/metrics" if self.url else text
 
     async def freeze(self) -> None:
         """Stop it where it stands, where the system can do that."""
@@ -137,7 +144,8 @@ class Crew:
             assert process.stdin is not None  # noqa: S101  these are pipes
             assert process.stdout is not None  # noqa: S101  these are pipes
             async with process.stdin, process.stdout:
-                if await process.stdout.receive_some():
+                if ready := await process.stdout.receive_some():
+                    worker.url = ready.decode().partition(" ")[2].strip()
                     self.workers.append(worker)
                     task_status.started(worker)
                 await process.wait()
@@ -162,7 +170,10 @@ def _command(number: int, plan: Plan) -> list[str]:
     here = os.getcwd()  # noqa: PTH109  sys.path holds texts
     safe_path = [] if here in sys.path or "" in sys.path else ["-P"]
     module = "trioqueue.cli.demonstration.worker"
-    arguments = (plan.url, number, plan.slots, plan.pause_seconds, plan.directory)
+    arguments = (
+        *(plan.url, number, plan.slots, plan.pause_seconds, plan.directory),
+        *([plan.metrics_of_workers] if plan.metrics_of_workers else []),
+    )
     return [sys.executable, *safe_path, "-m", module, *map(str, arguments)]
 
 

@@ -36,26 +36,40 @@ class Plan:
         posts: The payload of each message, by message id.
         workers: How many worker processes.
         directory: Where the database, the ledgers and the logs go.
+        metrics: Where the coordinator serves its metrics; None: nowhere.
     """
 
     root: Path
     posts: Mapping[str, dict[str, Any]]
     workers: int
     directory: Path
+    metrics: str | None = None
 
     @classmethod
     def of(
-        cls, root: Path, files: list[dict[str, Any]], workers: int, directory: Path
+        cls,
+        root: Path,
+        files: list[dict[str, Any]],
+        workers: int,
+        directory: Path,
+        metrics: str | None = None,
     ) -> Plan:
         """Plan a run over some files."""
         posts = {message_id_of(file["path"], root): file for file in files}
-        return cls(root, posts, workers, directory)
+        return cls(root, posts, workers, directory, metrics)
 
     @property
     def url(self) -> str:
         """The database's address."""
         path = urllib.parse.quote(str(self.directory / "demo.db"), safe="/:\\")
         return f"sqlite:///{path}"
+
+    @property
+    def metrics_of_workers(self) -> str | None:
+        """Where each worker serves its own metrics: at any port that is free."""
+        if self.metrics is None:
+            return None
+        return f"{self.metrics.rpartition(':')[0] or '127.0.0.1'}:0"
 
     @property
     def slots(self) -> int:

@@ -1,7 +1,8 @@
 """The program of one worker process: an ordinary `trioqueue.Worker`, and a ledger.
 
-Started with URL NUMBER SLOTS PAUSE DIRECTORY, it says ``ready`` and works until its
-standard input ends, so it never outlives whoever started it.
+Started with URL NUMBER SLOTS PAUSE DIRECTORY and perhaps where to serve metrics, it
+says ``ready``, and the URL of its metrics, and works until its standard input ends, so
+it never outlives whoever started it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, final
 
+import attrs
 import trio
 
 import trioqueue
 from trioqueue.cli.demonstration.files import measure
 from trioqueue.cli.demonstration.plan import QUEUE
+from trioqueue.metrics.serving import open_metrics
 
 GRACE_SECONDS: Final = 5.0
 
@@ -80,40 +83,71 @@ class FileReader:
         return facts
 
 
-async def work(
-    url: str, number: int, slots: int, pause: float, directory: Path
-) -> None:
+@final
+@attrs.frozen
+class Assignment:
+    """What one worker is to do.
+
+    Attributes:
+        url: The store's database.
+        number: The worker's number.
+        slots: How many jobs it runs at once.
+        pause: How long a job sleeps on average, in seconds.
+        directory: Where the ledgers and the logs go.
+        metrics: Where to serve metrics; None: nowhere.
+    """
+
+    url: str
+    number: int
+    slots: int
+    pause: float
+    directory: Path
+    metrics: str | None
+
+    @classmethod
+    def read(cls, arguments: list[str]) -> Assignment:
+        """Read it from a command line."""
+        url, number, slots, pause, place, *metrics = arguments
+        where = metrics[0] if metrics else None
+        return cls(url, int(number), int(slots), float(pause), Path(place), where)
+
+
+async def work(task: Assignment) -> None:
     """Work until standard input ends."""
-    ledger = Ledger(directory / f"ledger-{number}.txt")
+    ledger = Ledger(task.directory / f"ledger-{task.number}.txt")
     try:
-        async with trioqueue.open_store(url) as store, trio.open_nursery() as nursery:
+        async with trioqueue.open_store(task.url) as store:
             worker = trioqueue.Worker(
                 store,
-                {QUEUE: FileReader(store, ledger, pause)},
-                concurrency=slots,
-                worker_id=name_of(number),
+                {QUEUE: FileReader(store, ledger, task.pause)},
+                concurrency=task.slots,
+                worker_id=name_of(task.number),
             )
-            await nursery.start(worker.run)
-            # Whoever started us may be gone already; then the read below ends at once.
-            with suppress(BrokenPipeError):
-                os.write(1, b"ready\n")
-            # A pipe that nobody writes to: it ends with whoever holds the other end.
-            await trio.to_thread.run_sync(os.read, 0, 1, abandon_on_cancel=True)
-            await worker.stop_gracefully(grace_seconds=GRACE_SECONDS)
+            async with (
+                open_metrics(task.metrics, store, workers=[worker]) as urls,
+                trio.open_nursery() as nursery,
+            ):
+                await nursery.start(worker.run)
+                # Whoever started us may be gone already; then the read ends at once.
+                with suppress(BrokenPipeError):
+                    os.write(1, f"{' '.join(['ready', *urls[:1]])}\n".encode())
+                # A pipe that nobody writes to: it ends with whoever has its other end.
+                await trio.to_thread.run_sync(os.read, 0, 1, abandon_on_cancel=True)
+                await worker.stop_gracefully(grace_seconds=GRACE_SECONDS)
     finally:
         ledger.close()
 
 
-def main(url: str, number: str, slots: str, pause: str, directory: str) -> None:
+def main(arguments: list[str]) -> None:
     """Run one worker; what it has to say goes to a log, not over the progress bar."""
-    place = Path(directory)
+    task = Assignment.read(arguments)
     logging.basicConfig(
-        filename=place / f"worker-{number}.log",
+        filename=task.directory / f"worker-{task.number}.log",
         encoding="utf-8",
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    trio.run(work, url, int(number), int(slots), float(pause), place)
+    trio.run(work, task)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

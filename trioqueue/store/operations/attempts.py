@@ -10,6 +10,7 @@ import zlib
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from trioqueue.errors import LeaseLostError
+from trioqueue.metrics.catalogue import EXPIRED, LOST, RENEWED
 from trioqueue.model.message import ExpiredMessage, Lease, MessageState
 from trioqueue.model.spans import micros_to_instant, optional_instant, to_micros
 from trioqueue.policies import lease as lease_rules
@@ -108,6 +109,7 @@ def end(
             yield Fetch("prune_receipts", {"before": context.now - RECEIPT_MICROS})
     if absent:
         yield from _answer_from_receipts(requests, absent, answers)
+    _note_lost(context, answers)
     return answers  # type: ignore[return-value]  # every index has its answer now
 
 
@@ -176,6 +178,13 @@ def _lost(key: JobKey, reason: str) -> Failure:
     return Failure(LeaseLostError(key.queue, key.message_id, reason))
 
 
+def _note_lost(context: Context, answers: Sequence[object]) -> None:
+    """Tell the metrics of words that did not count."""
+    for answer in answers:
+        if isinstance(answer, Failure) and isinstance(answer.error, LeaseLostError):
+            context.effects.count(LOST, answer.error.queue)
+
+
 def _ending(
     context: Context, request: EndRequest, row: HeldRow, queue: QueueRow
 ) -> Ending:
@@ -236,8 +245,10 @@ def heartbeat(
                 row.abort_reason,
             )
         )
+        context.effects.count(RENEWED, queues[row.queue_id].name)
     if updates:
         yield ExecuteMany("renew_leases", updates)
+    _note_lost(context, answers)
     return answers
 
 
@@ -285,6 +296,7 @@ def expire(
         if row is not None and reason is not None:
             delay = retry_delay(context, row, queues[row.queue_id])
             error = Error("LeaseExpired", _EXPIRED[reason])
+            context.effects.count(EXPIRED, queues[row.queue_id].name)
             endings.append((row, Ending(reason, delay=delay, error=error)))
     if endings:
         yield from settle(context, endings, queues)

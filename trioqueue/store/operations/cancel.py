@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from trioqueue.errors import IllegalStateError, MessageNotFoundError
-from trioqueue.model.message import Message, MessageState
+from trioqueue.metrics.catalogue import CANCELED
+from trioqueue.model.message import MessageState
 from trioqueue.model.spans import micros_to_instant
 from trioqueue.policies.ending import Verdict
 from trioqueue.store.operations.core import Execute, ExecuteMany, queue_lock
@@ -16,8 +17,11 @@ from trioqueue.store.operations.rows import LiveRow, find_rows, queue_named
 from trioqueue.store.operations.settle import finishing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trioqueue.model.message import Message
     from trioqueue.store.operations.core import Context, Operation
-    from trioqueue.store.operations.rows import QueueRow
+    from trioqueue.store.operations.rows import HeldRow, QueueRow
 
 
 def cancel(
@@ -41,44 +45,63 @@ def cancel(
     if row is None:
         raise MessageNotFoundError(queue_name, message_id)
     state = MessageState(row.state)
-    if isinstance(row, LiveRow) and state is not MessageState.RUNNING:
-        return (yield from _withdraw(context, queue, row, reason))
     if not isinstance(row, LiveRow):
         message = (
             f"message {message_id!r} of queue {queue_name!r} is {state.name}; "
             "only a message that has not finished can be canceled"
         )
         raise IllegalStateError(message, state)
+    if state is not MessageState.RUNNING:
+        waiting = yield from message_from(queue.name, row)
+        yield from withdraw(context, [(queue, row)], reason)
+        return attrs.evolve(
+            waiting,
+            state=MessageState.CANCELED,
+            reason=reason,
+            finished_at=micros_to_instant(context.now),
+        )
     if not abort:
         message = (
             f"message {message_id!r} of queue {queue_name!r} is RUNNING; "
             "pass abort=True to ask its worker to cancel the handler"
         )
         raise IllegalStateError(message, state)
+    yield from ask_to_abort(context, queue, row, reason)
+    if row.abort_requested_at is None:
+        row = row._replace(abort_requested_at=context.now, abort_reason=reason)
+    return (yield from message_from(queue.name, row))
+
+
+def withdraw(
+    context: Context,
+    pairs: Sequence[tuple[QueueRow, LiveRow | HeldRow]],
+    reason: str | None,
+) -> Operation[None]:
+    """End messages that wait as CANCELED; the caller holds their rows."""
+    kept = []
+    dropped = []
+    for queue, row in pairs:
+        outcome = Verdict(MessageState.CANCELED, row.attempts, None, reason, "canceled")
+        moved = finishing(context, queue, row.id, outcome)
+        if moved is None:
+            dropped.append((row.id,))
+        else:
+            kept.append(moved)
+        context.effects.finished.append((queue.name, row.message_id))
+        context.effects.count(CANCELED, queue.name)
+    if dropped:
+        yield ExecuteMany("delete_attempts", dropped)
+    if kept:
+        yield ExecuteMany("copy_to_history", kept)
+    yield ExecuteMany("delete_messages", [(row.id,) for _, row in pairs])
+
+
+def ask_to_abort(
+    context: Context, queue: QueueRow, row: LiveRow | HeldRow, reason: str | None
+) -> Operation[None]:
+    """Ask the worker of a running message to cancel its handler; once is enough."""
     if row.abort_requested_at is None:
         yield Execute(
             "request_abort", {"id": row.id, "now": context.now, "reason": reason}
         )
-        row = row._replace(abort_requested_at=context.now, abort_reason=reason)
-    context.effects.aborts.append((queue.name, message_id))
-    return (yield from message_from(queue.name, row))
-
-
-def _withdraw(
-    context: Context, queue: QueueRow, row: LiveRow, reason: str | None
-) -> Operation[Message]:
-    outcome = Verdict(MessageState.CANCELED, row.attempts, None, reason, "canceled")
-    kept = finishing(context, queue, row.id, outcome)
-    message = yield from message_from(queue.name, row)
-    if kept is None:
-        yield ExecuteMany("delete_attempts", [(row.id,)])
-    else:
-        yield ExecuteMany("copy_to_history", [kept])
-    yield ExecuteMany("delete_messages", [(row.id,)])
-    context.effects.finished.append((queue.name, row.message_id))
-    return attrs.evolve(
-        message,
-        state=outcome.state,
-        reason=reason,
-        finished_at=micros_to_instant(context.now),
-    )
+    context.effects.aborts.append((queue.name, row.message_id))

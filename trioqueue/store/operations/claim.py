@@ -6,12 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trioqueue.errors import QueueNotFoundError
+from trioqueue.metrics.catalogue import CLAIMED, WAITS
 from trioqueue.model.message import Job, Lease, Message, MessageState
 from trioqueue.model.payload import EncodingProblem, decode_payload
 from trioqueue.model.spans import micros_to_instant, optional_instant
 from trioqueue.policies.ending import Ending, Error
 from trioqueue.policies.lease import Deadlines, at_claim, merge, terms_of
-from trioqueue.policies.priority import BAND_STARTS
+from trioqueue.policies.priority import BAND_STARTS, waits
 from trioqueue.store.operations.core import (
     RECLAIM,
     ExecuteMany,
@@ -59,6 +60,8 @@ class ReadyRow(NamedTuple):
     content_type: str
     metadata: str | None
     payload: bytes
+    schema_id: str | None
+    schema_version: int | None
     claim_key: int
 
 
@@ -174,6 +177,8 @@ def _take(
                 hold.lease,
                 decode_lease(row.lease),
                 request.worker_id,
+                schema_id=row.schema_id,
+                schema_version=row.schema_version,
             )
             jobs.append(
                 Job(
@@ -187,6 +192,10 @@ def _take(
                     token,
                 )
             )
+    effects = context.effects
+    effects.count(CLAIMED, queue.name, n=len(rows))
+    ages = waits((row.claim_key for row in rows), now)
+    effects.observe(WAITS, ages, queue.name)
     yield ExecuteMany("claim_messages", updates)
     if undecodable:
         yield from settle(context, undecodable, {queue.queue_id: queue})

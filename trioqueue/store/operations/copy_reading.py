@@ -15,6 +15,7 @@ from trioqueue.store.operations.copy_rows import (
     CopiedQueue,
     CopiedRun,
     CopiedSchedule,
+    CopiedSchema,
 )
 from trioqueue.store.operations.core import Fetch
 
@@ -41,6 +42,7 @@ class Survey(NamedTuple):
     """(row, id, version, state, reason) of each."""
     first_id: int
     """No message has a lower number."""
+    schemas: tuple[CopiedSchema, ...] = ()
 
     @property
     def live(self) -> int:
@@ -83,6 +85,7 @@ def survey() -> Operation[Survey]:
     queues = yield Fetch("copy_queues")
     calendars = yield Fetch("copy_calendars")
     schedules = yield Fetch("copy_schedule_states")
+    schemas = yield Fetch("copy_schemas")
     known = [number for number in (live_id, finished_id) if number is not None]
     return Survey(
         last_ticket=ticket,
@@ -91,6 +94,7 @@ def survey() -> Operation[Survey]:
         calendars=tuple(map(CopiedCalendar._make, calendars)),
         schedules=tuple(map(tuple, schedules)),
         first_id=min(known, default=ticket),
+        schemas=tuple(map(CopiedSchema._make, schemas)),
     )
 
 
@@ -159,15 +163,30 @@ def run_page(after: int) -> Operation[list[CopiedRun]]:
     return list(map(CopiedRun._make, rows))
 
 
+def schemas_of_queue(queue_id: int) -> Operation[set[str]]:
+    """List the schemas that a queue's messages were posted under."""
+    rows = yield Fetch("copy_schemas_of_queue", {"queue_id": queue_id})
+    return {row[0] for row in rows}
+
+
+def first_of_queue(queue_id: int) -> Operation[list[int]]:
+    """Return the lowest numbers of a queue's messages, if it has any."""
+    rows = yield Fetch("copy_first_of_queue", {"queue_id": queue_id})
+    return [number for number in rows[0] if number is not None]
+
+
 class Taken(NamedTuple):
     """Names that a store has already."""
 
-    kind: Literal["queue", "schedule", "business calendar"]
+    kind: Literal["queue", "schedule", "business calendar", "schema"]
     names: tuple[str, ...]
 
 
 def names_taken(
-    queues: Sequence[str], schedules: Sequence[str], calendars: Sequence[str]
+    queues: Sequence[str],
+    schedules: Sequence[str],
+    calendars: Sequence[str],
+    schemas: Sequence[str] = (),
 ) -> Operation[list[Taken]]:
     """List which names a store has already."""
     found: list[Taken] = []
@@ -181,6 +200,9 @@ def names_taken(
     rows = yield Fetch("business_calendars_by_id", {"calendar_ids": list(calendars)})
     if rows:
         found.append(Taken("business calendar", tuple(sorted(row[0] for row in rows))))
+    rows = yield Fetch("schemas_named", {"schema_ids": list(schemas)})
+    if rows:
+        found.append(Taken("schema", tuple(sorted(row[0] for row in rows))))
     return found
 
 

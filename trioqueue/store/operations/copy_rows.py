@@ -27,6 +27,7 @@ class CopiedQueue(NamedTuple):
     updated_at: int
     paused_at: int | None
     pause_reason: str | None
+    paused_by: str | None
 
 
 class CopiedCalendar(NamedTuple):
@@ -37,6 +38,17 @@ class CopiedCalendar(NamedTuple):
     revision: int
     created_at: int
     updated_at: int
+
+
+class CopiedSchema(NamedTuple):
+    """A version of a schema, whole."""
+
+    schema_id: str
+    version: int
+    document: str
+    description: str | None
+    active: int
+    created_at: int
 
 
 class CopiedLive(NamedTuple):
@@ -69,6 +81,8 @@ class CopiedLive(NamedTuple):
     attempt_lease: str | None
     abort_requested_at: int | None
     abort_reason: str | None
+    schema_id: str | None
+    schema_version: int | None
     payload: bytes
 
     def moved(
@@ -112,11 +126,28 @@ class CopiedFinished(NamedTuple):
     finished_at: int
     expires_at: int | None
     dead_letter_name: str | None
+    schema_id: str | None
+    schema_version: int | None
     payload: bytes
 
     def moved(self, shift: int, queue_ids: Mapping[int, int]) -> Row:
         """Renumber it."""
         return self._replace(id=self.id + shift, queue_id=queue_ids[self.queue_id])
+
+
+class CopiedAttempt(NamedTuple):
+    """An attempt on record, whole."""
+
+    message_row: int
+    attempt_id: int
+    number: int
+    worker_id: str | None
+    started_at: int
+    ended_at: int
+    outcome: str
+    error_type: str | None
+    error_message: str | None
+    traceback: str | None
 
 
 class CopiedSchedule(NamedTuple):

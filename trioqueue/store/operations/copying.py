@@ -78,6 +78,7 @@ def begin(
         "queues": [queue.name for queue in found.queues],
         "schedules": [row[1] for row in found.schedules],
         "calendars": [calendar.calendar_id for calendar in found.calendars],
+        "schemas": sorted({schema.schema_id for schema in found.schemas}),
     }
     taken = yield from names_taken(*names.values())
     if taken:
@@ -94,6 +95,8 @@ def begin(
         yield ExecuteMany("copy_insert_queues", held)
     if found.calendars:
         yield ExecuteMany("copy_insert_calendars", found.calendars)
+    if found.schemas:
+        yield ExecuteMany("copy_insert_schemas", found.schemas)
     return (yield from _begun(mark, found, first, first + span))
 
 
@@ -268,6 +271,7 @@ class Unfinished(NamedTuple):
     queues: tuple[str, ...]
     schedules: tuple[str, ...]
     calendars: tuple[str, ...]
+    schemas: tuple[str, ...]
 
 
 def take_over(context: Context, mark: str, *, discard: bool) -> Operation[Unfinished]:
@@ -280,7 +284,7 @@ def take_over(context: Context, mark: str, *, discard: bool) -> Operation[Unfini
     note = (yield from _note()) or {}
     began = Unfinished(
         note.get("source", ""),
-        *(tuple(note.get(key, ())) for key in ("queues", "schedules", "calendars")),
+        *(tuple(note.get(key, ())) for key in Unfinished._fields[1:]),
     )
     if not discard:
         yield from _refuse_used(began, note.get("first", 0), note.get("last", 0))
@@ -341,10 +345,21 @@ def undo_schedules(context: Context, mark: str, names: Sequence[str]) -> Operati
     return len(rows)
 
 
-def undo_rest(context: Context, mark: str, calendars: Sequence[str]) -> Operation[None]:
-    """Delete calendars, and the note of what there was; the mark itself stays."""
+def undo_rest(
+    context: Context, mark: str, calendars: Sequence[str], schemas: Sequence[str]
+) -> Operation[None]:
+    """Delete calendars, schemas and the note of what there was; the mark stays."""
     del context
     yield from _check_mark(mark)
     for calendar_id in calendars:
         yield Execute("delete_business_calendar", {"calendar_id": calendar_id})
+    for schema_id in schemas:
+        yield Fetch("delete_schemas", {"schema_id": schema_id, "version": None})
     yield Execute("copy_delete_mark", {"key": "copy_names"})
+
+
+def forget(context: Context, mark: str) -> Operation[None]:
+    """Take the mark of a copy away that was undone, and will not be tried again."""
+    del context
+    yield from _check_mark(mark)
+    yield Execute("copy_delete_mark", {"key": "copy"})

@@ -71,6 +71,11 @@ def calendar_lock(calendar_id: str, *, exclusive: bool = False) -> Lock:
     return Lock((f"calendar:{calendar_id}",), exclusive)
 
 
+def schema_lock(*schema_ids: str, exclusive: bool = False) -> Lock:
+    """Hold all versions of schemas as they are."""
+    return Lock(tuple(f"schema:{each}" for each in schema_ids), exclusive)
+
+
 Query: TypeAlias = Fetch | Execute | ExecuteMany | Lock
 Operation: TypeAlias = Generator[Query, Any, T]
 
@@ -79,6 +84,7 @@ RECLAIM: Final = "reclaim"
 CLEANUP: Final = "cleanup"
 CRON: Final = "cron"
 CALENDAR: Final = "calendar"
+METRICS: Final = "metrics"
 
 
 @final
@@ -88,7 +94,15 @@ class Effects:
     Collected while operations run; announced once the commit is durable.
     """
 
-    __slots__ = ("aborts", "due", "finished", "ready")
+    __slots__ = (
+        "aborts",
+        "counts",
+        "deleted",
+        "due",
+        "finished",
+        "observed",
+        "ready",
+    )
 
     def __init__(self) -> None:
         self.ready: set[str] = set()
@@ -99,6 +113,29 @@ class Effects:
         """(queue, message id) of messages that finished."""
         self.aborts: list[tuple[str, str]] = []
         """(queue, message id) of running messages that are to be canceled."""
+        self.counts: dict[tuple[str, str, str], int] = {}
+        """For metrics: (counter, queue or "", other label or "") and how many."""
+        self.observed: list[tuple[tuple[str, str, str], Sequence[int]]] = []
+        """For metrics: (histogram, queue, label) and values, in microseconds."""
+        self.deleted: list[str] = []
+        """Queues that are gone, and their metrics with them."""
+
+    def count(self, metric: str, queue: str, label: str = "", n: int = 1) -> None:
+        """Note for metrics that something happened; it counts once committed."""
+        key = (metric, queue, label)
+        self.counts[key] = self.counts.get(key, 0) + n
+
+    def observe(
+        self, metric: str, values: Sequence[int], queue: str = "", label: str = ""
+    ) -> None:
+        """Note values of a histogram: microseconds, or whatever it counts in."""
+        self.observed.append(((metric, queue, label), values))
+
+    def delete_queue(self, queue: str) -> None:
+        """Note that a queue is gone; what was counted of it is forgotten."""
+        self.deleted.append(queue)
+        self.counts = {k: n for k, n in self.counts.items() if k[1] != queue}
+        self.observed = [seen for seen in self.observed if seen[0][1] != queue]
 
     def add_due(self, service: str, instant: int) -> None:
         """Note that a service has work at an instant."""
@@ -113,6 +150,14 @@ class Effects:
             self.add_due(service, instant)
         self.finished += other.finished
         self.aborts += other.aborts
+        for queue in other.deleted:
+            self.delete_queue(queue)
+        if self.counts:
+            for key, n in other.counts.items():
+                self.counts[key] = self.counts.get(key, 0) + n
+        else:
+            self.counts = other.counts
+        self.observed += other.observed
 
 
 @final

@@ -10,6 +10,7 @@ from trioqueue.errors import (
     MessageNotFoundError,
     QueueNotFoundError,
 )
+from trioqueue.metrics.catalogue import DEAD_PURGED, DEAD_REQUEUED
 from trioqueue.model.message import DeadLetter, DeadLetterStats, Message, MessageState
 from trioqueue.model.spans import micros_to_instant, optional_instant
 from trioqueue.policies.priority import claim_key
@@ -32,12 +33,21 @@ from trioqueue.store.operations.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trioqueue.store.operations.core import Context, Operation
     from trioqueue.store.operations.rows import QueueRow
 
 BATCH: Final = 500
+
+
+class KeptRow(NamedTuple):
+    """What deleting a finished message needs to know of it."""
+
+    id: int
+    queue_id: int
+    state: int
+    reason: str | None
 
 
 class Scope(NamedTuple):
@@ -79,7 +89,7 @@ def list_dead_letters(
     scope = yield from scope_of(name)
     before: tuple[int | None, int | None] = (None, None)
     if after is not None:
-        before = yield from _position(scope, name, after)
+        before = yield from position(scope, name, after)
     rows = yield scope.fetch(
         "dead_letters",
         reason=reason,
@@ -87,7 +97,11 @@ def list_dead_letters(
         before_id=before[1],
         limit=limit,
     )
-    found = list(map(FinishedRow._make, rows))
+    return (yield from letters_from(list(map(FinishedRow._make, rows))))
+
+
+def letters_from(found: Sequence[FinishedRow]) -> Operation[list[DeadLetter]]:
+    """Show dead letters to users, with every attempt kept."""
     queues = yield from queues_by_id({row.queue_id for row in found})
     letters = []
     for row in found:
@@ -106,7 +120,7 @@ def list_dead_letters(
     return letters
 
 
-def _position(
+def position(
     scope: Scope, name: str, after: tuple[str, str] | str
 ) -> Operation[tuple[int, int]]:
     """Return where a page goes on.
@@ -157,7 +171,8 @@ def requeue(
         taken = yield from find_rows(destination.queue_id, [message_id])
         if taken:
             raise DuplicateMessageError(destination.name, message_id)
-    moved = yield from _revive(context, [(row, destination)], [0])
+    moved = yield from revive(context, [(row, destination)], [0])
+    note_gone(context, DEAD_REQUEUED, [row], {queue.queue_id: queue})
     return moved[0]
 
 
@@ -190,8 +205,20 @@ def requeue_batch(
     if destination is not None:
         yield from _refuse_taken(destination, found)
     pairs = [(row, destination or queues[row.queue_id]) for row in found]
-    moved = yield from _revive(context, pairs, delays)
+    moved = yield from revive(context, pairs, delays)
+    note_gone(context, DEAD_REQUEUED, found, queues)
     return len(moved)
+
+
+def note_gone(
+    context: Context,
+    metric: str,
+    rows: Sequence[FinishedRow | KeptRow],
+    queues: Mapping[int, QueueRow],
+) -> None:
+    """Tell the metrics where dead letters that go came from, and why they died."""
+    for row in rows:
+        context.effects.count(metric, queues[row.queue_id].name, row.reason or "")
 
 
 def _refuse_taken(
@@ -210,7 +237,7 @@ def _refuse_taken(
         raise DuplicateMessageError(destination.name, next(iter(taken)))
 
 
-def _revive(
+def revive(
     context: Context,
     pairs: Sequence[tuple[FinishedRow, QueueRow]],
     delays: Sequence[int],
@@ -246,13 +273,15 @@ def _revive(
                 row.content_type,
                 row.metadata,
                 row.payload,
+                row.schema_id,
+                row.schema_version,
             )
         )
         living = LiveRow(
             number, queue.queue_id, row.message_id, int(state), row.priority,
             row.created_at, row.scheduled_at, row.delay, row.max_attempts, 0, None,
             row.lease, row.content_type, row.metadata, row.payload, due, None, None,
-            None, None, None, None,
+            None, None, None, None, row.schema_id, row.schema_version,
         )  # fmt: skip
         messages.append(living.to_message(queue.name))
     ids = [(row.id,) for row, _ in pairs]
@@ -295,28 +324,42 @@ def _dead_letter(
     )
 
 
-def delete_dead_letter(queue_name: str, message_id: str) -> Operation[None]:
+def delete_dead_letter(
+    context: Context, queue_name: str, message_id: str
+) -> Operation[None]:
     """Delete one dead letter.
 
     Raises:
         QueueNotFoundError, MessageNotFoundError: There is no such thing.
     """
-    _, row = yield from _dead_letter(queue_name, message_id)
-    yield ExecuteMany("delete_attempts", [(row.id,)])
-    yield ExecuteMany("delete_history", [(row.id,)])
+    queue, row = yield from _dead_letter(queue_name, message_id)
+    yield from remove(context, [row], {queue.queue_id: queue})
 
 
-def purge_batch(name: str, newest_id: int) -> Operation[int]:
+def remove(
+    context: Context,
+    rows: Sequence[FinishedRow | KeptRow],
+    queues: Mapping[int, QueueRow],
+) -> Operation[None]:
+    """Delete finished messages, with their attempts; the caller holds their rows."""
+    ids = [(row.id,) for row in rows]
+    if ids:
+        dead = [row for row in rows if row.state == MessageState.ERRORED]
+        note_gone(context, DEAD_PURGED, dead, queues)
+        yield ExecuteMany("delete_attempts", ids)
+        yield ExecuteMany("delete_history", ids)
+
+
+def purge_batch(context: Context, name: str, newest_id: int) -> Operation[int]:
     """Delete the oldest dead letters, at most `BATCH` of them; return how many."""
     scope = yield from scope_of(name)
     rows = yield scope.fetch(
         "oldest_dead_letters", reason=None, newest_id=newest_id, limit=BATCH
     )
-    ids = [(row[0],) for row in rows]
-    if ids:
-        yield ExecuteMany("delete_attempts", ids)
-        yield ExecuteMany("delete_history", ids)
-    return len(ids)
+    found = list(map(FinishedRow._make, rows))
+    queues = yield from queues_by_id({row.queue_id for row in found})
+    yield from remove(context, found, queues)
+    return len(found)
 
 
 def dead_letter_stats(name: str) -> Operation[DeadLetterStats]:

@@ -5,33 +5,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from trioqueue.errors import (
-    DuplicateMessageError,
     Issue,
     QueueNotFoundError,
     ValidationError,
 )
+from trioqueue.metrics.catalogue import DUPLICATES, POSTED
 from trioqueue.model.message import Message, MessageState, PostOutcome, PostResult
-from trioqueue.model.payload import is_json, same_json
 from trioqueue.model.spans import (
-    instant_to_micros,
     micros_to_instant,
     optional_instant,
 )
 from trioqueue.policies.priority import claim_key
-from trioqueue.store.operations.core import SCHEDULER, queue_lock, tickets
+from trioqueue.store.operations.core import SCHEDULER, Failure, queue_lock, tickets
 from trioqueue.store.operations.rows import (
     find_rows,
     insert_messages,
+    queue_named,
     queues_by_name,
 )
+from trioqueue.store.operations.same_content import answer_stored, answer_twin
+from trioqueue.validators import chain_issues
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from trioqueue.model.lease_policy import LeasePolicy
     from trioqueue.model.queue import QueueOptions
-    from trioqueue.store.operations.core import Context, Failure, Operation
+    from trioqueue.store.operations.core import Context, Operation
     from trioqueue.store.operations.rows import AnyRow, QueueRow
+    from trioqueue.store.operations.schema_checks import Verdict
 
 MAX_BATCH: Final = 10_000
 
@@ -54,6 +56,12 @@ class Draft(NamedTuple):
     payload: Any
     metadata: Mapping[str, Any]
     lease: LeasePolicy | None
+    schema_id: str | None = None
+    schema_version: int | None = None
+    elsewhere: bool = False
+    """Whether who posts it can have it validated outside of the transaction."""
+    verdict: Verdict | None = None
+    """What came of that."""
 
 
 def limit_issues(draft: Draft, options: QueueOptions) -> list[Issue]:
@@ -85,7 +93,39 @@ def limit_issues(draft: Draft, options: QueueOptions) -> list[Issue]:
                 f"use one of {', '.join(allowed)}",
             )
         )
+    if options.required_metadata or options.validators:
+        issues += chain_issues(
+            options, draft.content, draft.content_type, draft.metadata_text
+        )
     return issues
+
+
+def needs_schema(draft: Draft, options: QueueOptions) -> bool:
+    """Say whether a message has to do with schemas at all."""
+    return (
+        draft.schema_id is not None
+        or options.schema_id is not None
+        or options.schema_required
+    )
+
+
+def more_issues(
+    queue_name: str, drafts: Sequence[Draft]
+) -> Operation[list[list[Issue]]]:
+    """List what a queue and its schemas say against messages, besides all else.
+
+    Raises:
+        QueueNotFoundError: There is no such queue.
+    """
+    options = (yield from queue_named(queue_name)).options
+    found = [limit_issues(draft, options) for draft in drafts]
+    if any(needs_schema(draft, options) for draft in drafts):
+        from trioqueue.store.operations.schema_checks import check_drafts
+
+        checks = yield from check_drafts(drafts, {queue_name: options}, reading=True)
+        for each, check in zip(found, checks, strict=True):
+            each.extend(check.issues)
+    return found
 
 
 def post(
@@ -99,33 +139,111 @@ def post(
     names = {draft.queue for draft in drafts}
     yield queue_lock(*names)
     queues = yield from queues_by_name(names)
-    answers: list[PostResult | None] = [None] * len(drafts)
+    answers: list[PostResult | Failure | None] = [None] * len(drafts)
     accepted: list[int] = []
+    refused: dict[int, list[Issue]] = {}
+    with_schemas = False
     for index, draft in enumerate(drafts):
         queue = queues.get(draft.queue)
-        error: QueueNotFoundError | ValidationError
         if queue is None:
             error = QueueNotFoundError(draft.queue)
-        elif issues := limit_issues(draft, queue.options):
-            error = ValidationError(issues)
+            answers[index] = PostResult(PostOutcome.INVALID, None, error)
+            continue
+        options = queue.options
+        with_schemas = with_schemas or needs_schema(draft, options)
+        if issues := limit_issues(draft, options):
+            refused[index] = issues
         else:
             accepted.append(index)
-            continue
-        answers[index] = PostResult(PostOutcome.INVALID, None, error)
     twins = yield from _answer_known(drafts, accepted, queues, answers)
     fresh = [index for index in accepted if answers[index] is None]
+    if with_schemas:
+        # After that: what is stored stays answered, whatever its schema says by now.
+        undecided, drafts = yield from _check_schemas(
+            drafts, fresh, twins, queues, refused
+        )
+        fresh, twins = _without(fresh, twins, refused, undecided)
+        for index, failure in undecided.items():
+            answers[index] = failure
+    for index, wrong in refused.items():
+        answers[index] = PostResult(PostOutcome.INVALID, None, ValidationError(wrong))
     if fresh:
         yield from _insert(context, drafts, fresh, queues, answers)
     for index, first in twins:
-        answers[index] = _answer_twin(drafts[index], drafts[first], answers[first])
+        answers[index] = answer_twin(drafts[index], drafts[first], answers[first])
+    if len(fresh) < len(drafts):
+        _count_duplicates(context, drafts, answers)
     return answers  # type: ignore[return-value]  # every index has its answer now
+
+
+def _count_duplicates(
+    context: Context,
+    drafts: Sequence[Draft],
+    answers: Sequence[PostResult | Failure | None],
+) -> None:
+    for draft, answer in zip(drafts, answers, strict=True):
+        if isinstance(answer, PostResult) and answer.outcome is PostOutcome.DUPLICATE:
+            context.effects.count(DUPLICATES, draft.queue)
+
+
+def _check_schemas(
+    drafts: Sequence[Draft],
+    fresh: Sequence[int],
+    twins: Sequence[tuple[int, int]],
+    queues: Mapping[str, QueueRow],
+    refused: dict[int, list[Issue]],
+) -> Operation[tuple[dict[int, Failure], Sequence[Draft]]]:
+    """Look at what is not stored yet; what is wrong with it is added to `refused`.
+
+    Returns:
+        Those that must be validated elsewhere, and the drafts with their versions.
+    """
+    # Here, because a queue without schemas should not pay for them.
+    from trioqueue.store.operations.schema_checks import check_drafts
+
+    looked_at = sorted({*fresh, *refused, *(index for index, _ in twins)})
+    options = {name: queue.options for name, queue in queues.items()}
+    checks = yield from check_drafts([drafts[i] for i in looked_at], options)
+    undecided: dict[int, Failure] = {}
+    changed = list(drafts)
+    for index, check in zip(looked_at, checks, strict=True):
+        changed[index] = drafts[index]._replace(
+            schema_id=check.schema_id, schema_version=check.version
+        )
+        if check.issues:
+            refused[index] = refused.get(index, []) + list(check.issues)
+        elif check.undecided is not None and index not in refused:
+            undecided[index] = Failure(check.undecided)
+    return undecided, changed
+
+
+def _without(
+    fresh: Sequence[int],
+    twins: Sequence[tuple[int, int]],
+    refused: Collection[int],
+    undecided: Collection[int],
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Take out what is refused; the next of the same id takes its place."""
+    good = [index for index in fresh if index not in refused and index not in undecided]
+    heirs: dict[int, int] = {}
+    kept = []
+    for index, first in twins:
+        if index in refused or index in undecided:
+            continue
+        if first in refused:
+            heir = heirs.setdefault(first, index)
+            if heir != index:
+                kept.append((index, heir))
+        else:
+            kept.append((index, first))
+    return sorted([*good, *heirs.values()]), kept
 
 
 def _answer_known(
     drafts: Sequence[Draft],
     accepted: list[int],
     queues: Mapping[str, QueueRow],
-    answers: list[PostResult | None],
+    answers: list[PostResult | Failure | None],
 ) -> Operation[list[tuple[int, int]]]:
     """Answer drafts whose id the store knows; return those that repeat in the batch.
 
@@ -152,86 +270,14 @@ def _answer_known(
         for message_id, row in found.items():
             index = named[queue_name, message_id]
             stored[index] = row
-            answers[index] = _answer_stored(drafts[index], row)
+            answers[index] = answer_stored(drafts[index], row)
     for index, first in twins:
         if first in stored:
-            answers[index] = _answer_stored(drafts[index], stored[first])
+            answers[index] = answer_stored(drafts[index], stored[first])
     unanswered = [pair for pair in twins if answers[pair[0]] is None]
     repeated = {index for index, _ in unanswered}
     accepted[:] = [index for index in accepted if index not in repeated]
     return unanswered
-
-
-class _Content(NamedTuple):
-    """What makes two messages the same, as a row would hold it."""
-
-    payload: bytes
-    content_type: str
-    metadata: str | None
-    priority: int
-    lease: str | None
-    delay: int | None
-    scheduled_at: int | None
-    max_attempts: int
-
-
-def _differences(draft: Draft, row: AnyRow | _Content) -> list[str]:
-    return [
-        name
-        for name, same in (
-            ("payload", _same_payload(draft, row.payload)),
-            ("content_type", draft.content_type == row.content_type),
-            ("metadata", same_json(draft.metadata_text, row.metadata)),
-            ("priority", draft.priority == row.priority),
-            ("lease", draft.lease_text == row.lease),
-            ("delay_seconds", draft.delay == row.delay),
-            # A delay fixes the instant when it is first posted, so only an instant
-            # that the caller named can differ.
-            (
-                "scheduled_time",
-                draft.delay is not None or draft.scheduled_at == row.scheduled_at,
-            ),
-            ("max_attempts", draft.max_attempts in (None, row.max_attempts)),
-        )
-        if not same
-    ]
-
-
-def _same_payload(draft: Draft, stored: bytes) -> bool:
-    if draft.content == stored:
-        return True
-    return is_json(draft.content_type) and same_json(draft.content, stored)
-
-
-def _answer_stored(draft: Draft, row: AnyRow) -> PostResult:
-    differences = _differences(draft, row)
-    if differences:
-        error = DuplicateMessageError(draft.queue, draft.message_id, differences)
-        return PostResult(PostOutcome.CONFLICT, None, error)
-    return PostResult(PostOutcome.DUPLICATE, row.to_message(draft.queue))
-
-
-def _answer_twin(draft: Draft, first: Draft, answer: PostResult | None) -> PostResult:
-    """Answer a draft whose id was first posted earlier in the same batch."""
-    message = None if answer is None else answer.message
-    if message is None:
-        error = DuplicateMessageError(draft.queue, draft.message_id)
-        return PostResult(PostOutcome.CONFLICT, None, error)
-    due = message.scheduled_time
-    content = _Content(
-        first.content,
-        first.content_type,
-        first.metadata_text,
-        first.priority,
-        first.lease_text,
-        first.delay,
-        None if due is None else instant_to_micros(due, "scheduled_time"),
-        message.max_attempts,
-    )
-    if differences := _differences(draft, content):
-        error = DuplicateMessageError(draft.queue, draft.message_id, differences)
-        return PostResult(PostOutcome.CONFLICT, None, error)
-    return PostResult(PostOutcome.DUPLICATE, message)
 
 
 def _insert(
@@ -239,13 +285,18 @@ def _insert(
     drafts: Sequence[Draft],
     fresh: list[int],
     queues: Mapping[str, QueueRow],
-    answers: list[PostResult | None],
+    answers: list[PostResult | Failure | None],
 ) -> Operation[None]:
     numbers = yield from tickets(len(fresh))
     now, effects = context.now, context.effects
     created_at = micros_to_instant(now)
     posted, invisible = PostOutcome.POSTED, MessageState.INVISIBLE
     rows = []
+    if len(queues) == 1:
+        effects.count(POSTED, drafts[fresh[0]].queue, n=len(fresh))
+    else:
+        for index in fresh:
+            effects.count(POSTED, drafts[index].queue)
     for index, ticket in zip(fresh, numbers, strict=True):
         draft = drafts[index]
         queue = queues[draft.queue]
@@ -279,6 +330,8 @@ def _insert(
                 draft.content_type,
                 draft.metadata_text,
                 draft.content,
+                draft.schema_id,
+                draft.schema_version,
             )
         )
         answers[index] = PostResult(
@@ -297,6 +350,8 @@ def _insert(
                 maximum,
                 None,
                 draft.lease,
+                schema_id=draft.schema_id,
+                schema_version=draft.schema_version,
             ),
         )
     named = [

@@ -10,6 +10,7 @@ from trioqueue.model.queue import dead_letter_name
 from trioqueue.store.operations.core import Execute, Fetch, queue_lock
 from trioqueue.store.operations.rows import QueueRow, queue_named, queues_by_name
 from trioqueue.store.operations.schedules import check_queue_unused
+from trioqueue.store.operations.schemas import hold_schema_of
 
 if TYPE_CHECKING:
     from trioqueue.model.queue import Queue, QueueOptions
@@ -29,6 +30,7 @@ def create_queue(
         if existing.options != decode_options(encode_options(options)):
             raise QueueExistsError(name)
         return existing.to_queue()
+    yield from hold_schema_of(options)
     yield Execute(
         "insert_queue",
         {
@@ -51,6 +53,8 @@ def update_queue(
     """
     yield queue_lock(name, exclusive=True)
     queue = yield from queue_named(name)
+    if options.schema_id != queue.options.schema_id:
+        yield from hold_schema_of(options)
     yield Execute(
         "update_queue",
         {
@@ -108,16 +112,24 @@ def delete_queue(context: Context, name: str, *, force: bool) -> Operation[None]
     ):
         yield Execute(statement, parameters)
     context.effects.ready.add(name)
+    context.effects.delete_queue(name)
 
 
-def pause_queue(context: Context, name: str, reason: str | None) -> Operation[Queue]:
-    """Refuse claims from now on; pausing again changes the reason only."""
+def pause_queue(
+    context: Context, name: str, reason: str | None, by: str | None
+) -> Operation[Queue]:
+    """Refuse claims from now on; pausing again changes the reason, and who says so."""
     yield queue_lock(name, exclusive=True)
     queue = yield from queue_named(name)
     paused_at = context.now if queue.paused_at is None else queue.paused_at
     yield Execute(
         "set_paused",
-        {"queue_id": queue.queue_id, "paused_at": paused_at, "reason": reason},
+        {
+            "queue_id": queue.queue_id,
+            "paused_at": paused_at,
+            "reason": reason,
+            "by": by,
+        },
     )
     return (yield from queue_named(name)).to_queue()
 
@@ -127,7 +139,8 @@ def resume_queue(context: Context, name: str) -> Operation[Queue]:
     yield queue_lock(name, exclusive=True)
     queue = yield from queue_named(name)
     yield Execute(
-        "set_paused", {"queue_id": queue.queue_id, "paused_at": None, "reason": None}
+        "set_paused",
+        {"queue_id": queue.queue_id, "paused_at": None, "reason": None, "by": None},
     )
     context.effects.ready.add(name)
     return (yield from queue_named(name)).to_queue()

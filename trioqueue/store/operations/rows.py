@@ -32,6 +32,7 @@ class QueueRow(NamedTuple):
     updated_at: int
     paused_at: int | None
     pause_reason: str | None
+    paused_by: str | None
 
     @property
     def options(self) -> QueueOptions:
@@ -47,6 +48,7 @@ class QueueRow(NamedTuple):
             micros_to_instant(self.updated_at),
             optional_instant(self.paused_at),
             self.pause_reason,
+            self.paused_by,
         )
 
 
@@ -75,6 +77,8 @@ class LiveRow(NamedTuple):
     heartbeat_expires_at: int | None
     abort_requested_at: int | None
     abort_reason: str | None
+    schema_id: str | None = None
+    schema_version: int | None = None
 
     def to_message(
         self, queue: str, records: tuple[AttemptRecord, ...] = ()
@@ -120,6 +124,8 @@ class FinishedRow(NamedTuple):
     reason: str | None
     finished_at: int
     dead_letter_name: str | None
+    schema_id: str | None = None
+    schema_version: int | None = None
 
     def to_message(
         self, queue: str, records: tuple[AttemptRecord, ...] = ()
@@ -159,6 +165,8 @@ def _message(row: LiveRow | FinishedRow, queue: str, **more: Any) -> Message:
         max_attempts=row.max_attempts,
         lease_policy=decode_lease(row.lease),
         worker_id=row.worker_id,
+        schema_id=row.schema_id,
+        schema_version=row.schema_version,
         **more,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from trioqueue.metrics.catalogue import SCHEDULE_LAG, SCHEDULE_RUNS
 from trioqueue.model.message import PostOutcome
 from trioqueue.model.schedule import ScheduleState
 from trioqueue.store.operations.core import Execute, ExecuteMany, Fetch, unwrap
@@ -71,6 +72,7 @@ def fire(context: Context, plans: Sequence[Plan]) -> Operation[Fired]:
     history: list[Row] = []
     advances = []
     full: list[int] = []
+    lags: list[int] = []
     for plan in plans:
         row = plan.row
         error: Exception | None = None
@@ -83,6 +85,8 @@ def fire(context: Context, plans: Sequence[Plan]) -> Operation[Fired]:
                 error = answer.error
                 break
             posted.append(run)
+            context.effects.count(SCHEDULE_RUNS, "", run.kind)
+            lags.append(max(0, context.now - run.occurrence.at))
             history.append(
                 (
                     row.schedule_row,
@@ -101,6 +105,7 @@ def fire(context: Context, plans: Sequence[Plan]) -> Operation[Fired]:
         if count // PRUNE_EVERY != (count + len(posted)) // PRUNE_EVERY:
             full.append(row.schedule_row)
     if history:
+        context.effects.observe(SCHEDULE_LAG, lags)
         yield ExecuteMany("insert_schedule_runs", history)
     if advances:
         yield ExecuteMany("advance_schedules", advances)

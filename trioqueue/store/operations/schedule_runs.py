@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioqueue.errors import MessageNotFoundError
+from trioqueue.metrics.catalogue import SCHEDULE_RUNS
 from trioqueue.model.payload import EncodingProblem, decode_payload
 from trioqueue.model.schedule import ScheduleRun, ScheduleState
 from trioqueue.model.spans import micros_to_instant
@@ -54,6 +55,7 @@ def trigger_schedule(context: Context, schedule_id: str) -> Operation[Message]:
         assert result.error is not None  # noqa: S101  no message, so an error
         raise result.error
     run = (row.schedule_row, message_id, context.now, context.now, "manual", 0)
+    context.effects.count(SCHEDULE_RUNS, "", "manual")
     yield ExecuteMany("insert_schedule_runs", [run])
     return result.message
 

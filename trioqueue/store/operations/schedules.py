@@ -17,8 +17,7 @@ from trioqueue.store.operations.core import (
     calendar_lock,
     queue_lock,
 )
-from trioqueue.store.operations.post import limit_issues
-from trioqueue.store.operations.rows import queue_named
+from trioqueue.store.operations.post import more_issues
 from trioqueue.store.operations.schedule_plan import (
     ENOUGH,
     NONE_LEFT,
@@ -211,8 +210,8 @@ def _hold_surroundings(draft: ScheduleDraft) -> Operation[None]:
 
 
 def _check_message(draft: ScheduleDraft) -> Operation[None]:
-    queue = yield from queue_named(draft.queue)
-    if issues := limit_issues(draft.message, queue.options):
+    (issues,) = yield from more_issues(draft.queue, [draft.message])
+    if issues:
         raise ValidationError(issues)
 
 

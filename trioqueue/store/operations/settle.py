@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from trioqueue.metrics.catalogue import ATTEMPTS, CANCELED, DEAD_ADDED, ERRORS, RUNS
 from trioqueue.model.message import MessageState
 from trioqueue.model.queue import dead_letter_name
 from trioqueue.policies import retention
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from trioqueue.store.operations.core import Context, Operation, Row
     from trioqueue.store.operations.rows import HeldRow, QueueRow
 
+_EXECUTION_LIMIT: Final = "trioqueue.errors.ExecutionLimitError"
 MAX_RECORDS: Final = 100
 """Attempts kept of one message; a message without an attempt limit must not grow."""
 
@@ -77,8 +79,44 @@ def settle(
         elif not kept and row.attempts > 1:
             # A message deleted at once leaves nothing behind.
             records.append((row.id,))
+    _note(context, endings, verdicts, queues)
     yield from _write(ready, delayed, finished, records, gone, now)
     return verdicts
+
+
+def _note(
+    context: Context,
+    endings: Sequence[Settlement],
+    verdicts: Sequence[Verdict],
+    queues: Mapping[int, QueueRow],
+) -> None:
+    """Tell the metrics how attempts ended, and how long they ran."""
+    now, effects = context.now, context.effects
+    counts = effects.counts
+    runs: dict[int, list[int]] = {queue_id: [] for queue_id in queues}
+    for (row, ending), outcome in zip(endings, verdicts, strict=True):
+        queue = queues[row.queue_id].name
+        key = (ATTEMPTS, queue, outcome.outcome)
+        counts[key] = counts.get(key, 0) + 1
+        if ending.outcome != "undecodable":
+            runs[row.queue_id].append(now - (row.started_at or now))
+        if outcome.state is MessageState.CANCELED:
+            effects.count(CANCELED, queue)
+        elif ending.error is not None:
+            effects.count(ERRORS, queue, error_kind(ending))
+            if outcome.state is MessageState.ERRORED:
+                effects.count(DEAD_ADDED, queue, outcome.reason or "")
+    for queue_id, values in runs.items():
+        if values:
+            effects.observe(RUNS, values, queues[queue_id].name)
+
+
+def error_kind(ending: Ending) -> str:
+    """Say in one word of few what went wrong in an attempt."""
+    if ending.outcome != "failed":
+        return ending.outcome
+    kind = "" if ending.error is None else ending.error.type
+    return "execution_limit" if kind == _EXECUTION_LIMIT else "exception"
 
 
 def finishing(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from trioqueue.policies.priority import claim_key
 from trioqueue.store.operations.attempts import RECEIPT_MICROS
 from trioqueue.store.operations.core import ExecuteMany, Fetch, tickets
+from trioqueue.store.operations.workers import forget_stale
 
 if TYPE_CHECKING:
     from trioqueue.store.operations.core import Context, Operation
@@ -46,10 +47,15 @@ def clean_up(context: Context) -> Operation[int]:
     return len(rows)
 
 
-def prune_receipts(context: Context) -> Operation[int]:
-    """Forget a batch of answers to attempts that ended long ago; return how many."""
+def prune_receipts(context: Context, *, virtual: bool = False) -> Operation[int]:
+    """Forget a batch of answers to attempts that ended long ago; return how many.
+
+    With the last batch go the workers that were killed long ago.
+    """
     before = context.now - RECEIPT_MICROS
     rows = yield Fetch("prune_receipts", {"before": before})
+    if not rows:
+        yield from forget_stale(context.now, virtual=virtual)
     return len(rows)
 
 

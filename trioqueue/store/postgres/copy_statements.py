@@ -24,7 +24,7 @@ _TEXTS: Final = frozenset(
         *("abort_reason", "attempt_lease", "calendar_id", "content_type"),
         *("dead_letter_name", "document", "kind", "lease", "message_id", "metadata"),
         *("misfire", "name", "options", "pause_reason", "queue", "reason", "rule"),
-        *("schedule_id", "worker_id"),
+        *("paused_by", "schedule_id", "schema_id", "worker_id"),
     )
 )
 
@@ -80,6 +80,16 @@ SOURCE_STATEMENTS: Final = {
         SELECT {_columns(CopiedCalendar._fields)} FROM tq_business_calendars
         ORDER BY calendar_id
     """,
+    "copy_schemas": """
+        SELECT schema_id, version, document, description, active::int4, created_at
+        FROM tq_schemas ORDER BY schema_id, version
+    """,
+    "copy_schemas_of_queue": """
+        SELECT DISTINCT schema_id FROM tq_messages
+        WHERE queue_id = :queue_id AND schema_id IS NOT NULL
+        UNION SELECT schema_id FROM tq_history
+        WHERE queue_id = :queue_id AND schema_id IS NOT NULL
+    """,
     "copy_schedule_states": """
         SELECT schedule_row, schedule_id, version, state, reason
         FROM tq_schedules ORDER BY schedule_row
@@ -109,6 +119,11 @@ SOURCE_STATEMENTS: Final = {
         SELECT {_ATTEMPT} FROM tq_attempts WHERE message_row IN (
             SELECT id FROM tq_history WHERE id > :after AND id <= :last
         )
+    """,
+    "copy_first_of_queue": """
+        SELECT
+            (SELECT min(id) FROM tq_messages WHERE queue_id = :queue_id),
+            (SELECT min(id) FROM tq_history WHERE queue_id = :queue_id)
     """,
     "copy_schedules": f"""
         SELECT {_columns(_SCHEDULE)} FROM tq_schedules
@@ -145,6 +160,11 @@ TARGET_STATEMENTS: Final = {
     "copy_insert_calendars": f"""
         INSERT INTO tq_business_calendars ({_columns(CopiedCalendar._fields)})
         SELECT * FROM {{rows}}
+    """,
+    "copy_insert_schemas": """
+        INSERT INTO tq_schemas (
+            schema_id, version, document, description, active, created_at
+        ) SELECT column1, column2, column3, column4, column5 <> 0, column6 FROM {rows}
     """,
     "copy_insert_live": f"""
         INSERT INTO tq_messages ({_columns(CopiedLive._fields)}) SELECT * FROM {{rows}}
@@ -185,6 +205,7 @@ COPY_STATEMENTS: Final = {**SOURCE_STATEMENTS, **TARGET_STATEMENTS}
 COPY_MANY: Final = {
     "copy_insert_queues": _types(_QUEUE[1:]),
     "copy_insert_calendars": _types(CopiedCalendar._fields),
+    "copy_insert_schemas": ("text", "int8", "text", "text", "int4", "int8"),
     "copy_insert_live": _types(CopiedLive._fields),
     "copy_insert_finished": _types(CopiedFinished._fields),
     "copy_insert_schedules": _types(_SCHEDULE[1:]),

@@ -9,6 +9,7 @@ requests back, and goes on with another connection.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, final
 
 import attrs
@@ -21,13 +22,15 @@ from trioqueue.errors import (
     StoreUnavailableError,
     TrioQueueError,
 )
+from trioqueue.metrics.catalogue import CONNECTIONS_LOST
 from trioqueue.store.postgres.faults import translate
 from trioqueue.store.postgres.group import ConnectionLostError, run_group
-from trioqueue.store.requests import Request
+from trioqueue.store.requests import Request, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trioqueue.metrics.meters import Meters
     from trioqueue.store.operations.core import Context, Effects, Failure, Operation
     from trioqueue.store.postgres.pool import Pool
     from trioqueue.store.postgres.pool_parts import PoolStatistics
@@ -76,10 +79,12 @@ class PostgresExecutor:
         pool: Pool[Session],
         make_context: ContextMaker,
         announce: Callable[[Effects], None],
+        meters: Meters,
     ) -> None:
         self._pool = pool
         self._make_context = make_context
         self._announce = announce
+        self._meters = meters
         self._strict = _Waiting()
         self._relaxed = _Waiting()
         self._closing = False
@@ -142,13 +147,18 @@ class PostgresExecutor:
         tries = 0
         while True:
             async with self._pool.lend() as session:
+                began = time.perf_counter_ns()
                 try:
-                    return await read_with(session, operation)
+                    answer = await read_with(session, operation)
                 except psycopg.Error as error:
                     tries += 1
+                    self._look_after(session)
                     if not session.lost or tries == TRIES:
-                        raise translate(error, "PostgreSQL") from error
-                    self._lost += 1
+                        raise translate(error, "PostgreSQL", changes=False) from error
+                else:
+                    micros = (time.perf_counter_ns() - began) // 1000
+                    self._meters.read(name_of(operation), micros)
+                    return answer
 
     async def _serve(self, waiting: _Waiting, relaxed: bool) -> NoReturn:  # noqa: FBT001
         while True:
@@ -166,13 +176,13 @@ class PostgresExecutor:
         """Serve as long as there is work and the connection lasts."""
         while session.usable and (requests := waiting.take(GROUP_LIMIT)):
             self._busy += 1
+            began = time.perf_counter_ns()
             try:
                 effects = await run_group(
                     session, requests, self._make_context, relaxed=relaxed
                 )
             except ConnectionLostError as lost:
                 effects = lost.effects
-                self._lost += 1
                 _give_up(requests, lost)
             except BaseException:
                 message = "the store was closed before this was committed"
@@ -186,11 +196,26 @@ class PostgresExecutor:
                 self._busy -= 1
                 if not self._busy:
                     self._idle.set()
+            self._look_after(session)
+            micros = (time.perf_counter_ns() - began) // 1000
+            kind = "relaxed" if relaxed else "write"
+            self._meters.wrote(effects, kind, micros, len(requests))
             self._transactions += 1
             self._requests += len(requests)
             self._largest = max(self._largest, len(requests))
             waiting.deliver(requests)
             self._announce(effects)
+
+    def _look_after(self, session: Session) -> None:
+        """Let no one try what was lost with a connection that work was lost with.
+
+        Most likely the server or the network went, and idle connections went, too.  To
+        check each could take long: one that is cut off silently does not say so.
+        """
+        if session.lost:
+            self._lost += 1
+            self._meters.count(CONNECTIONS_LOST)
+            self._pool.discard_idle()
 
     @property
     def sees_every_change(self) -> bool:

@@ -57,6 +57,7 @@ _LOST: Final = Fault(
     "be stored; repeat the call (a post with its message_id is stored once)",
     transient=True,
 )
+_LOST_IDLY: Final = Fault("the connection was lost", transient=True)
 _CONFLICT: Final = Fault(
     "another transaction was in the way; try again", transient=True
 )
@@ -209,7 +210,9 @@ def advice(error: BaseException) -> str:
     return diagnose(error).advice
 
 
-def translate(error: BaseException, where: str) -> TrioQueueError:
+def translate(
+    error: BaseException, where: str, *, changes: bool = True
+) -> TrioQueueError:
     """Turn a driver's error into one of ours, of one line; ours come back unchanged.
 
     Raise the result ``from`` the error: `is_transient` looks at the cause.
@@ -217,10 +220,13 @@ def translate(error: BaseException, where: str) -> TrioQueueError:
     Args:
         error: What the driver raised.
         where: What to call the database, without its password.
+        changes: Whether what failed may have changed something that is to be kept.
     """
     if isinstance(error, TrioQueueError):
         return error
     fault = diagnose(error)
+    if fault is _LOST and not changes:
+        fault = _LOST_IDLY
     words = "" if fault.quiet else _words(error)
     text = f"{where}: {fault.advice}" + (f" ({words})" if words else "")
     if fault.schema:

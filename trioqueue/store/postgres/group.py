@@ -14,9 +14,10 @@ import psycopg
 from outcome import Error
 
 from trioqueue.errors import StoreUnavailableError
+from trioqueue.metrics.catalogue import BUSY, OPERATIONS
 from trioqueue.store.operations.core import Effects, OvertakenError
 from trioqueue.store.postgres.faults import is_conflict, translate
-from trioqueue.store.requests import units_of
+from trioqueue.store.requests import name_of, units_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +67,7 @@ async def run_group(
         ConnectionLostError: Requests without an outcome may be run again.
     """
     lone = len(requests) == 1
+    retries = 0
     for attempt in range(1, (LONE_TRIES if lone else GROUP_TRIES) + 1):
         effects = Effects()
         try:
@@ -73,19 +75,28 @@ async def run_group(
                 session, requests, make_context, effects, relaxed=relaxed
             )
         except _AgainError:
+            retries += 1
             await session.pause(_pause_seconds(attempt))
         except _UndoneError as undone:
             if lone:
                 requests[0].outcome = Error(undone.cause)
-                return Effects()
+                return _note_retries(Effects(), retries)
             break
         else:
-            return effects
+            return _note_retries(effects, retries)
     if lone:
         message = "other transactions were in the way, again and again; try later"
         requests[0].outcome = Error(StoreUnavailableError(message))
-        return Effects()
-    return await _run_alone(session, requests, make_context, relaxed=relaxed)
+        return _note_retries(Effects(), retries)
+    effects = await _run_alone(session, requests, make_context, relaxed=relaxed)
+    return _note_retries(effects, retries)
+
+
+def _note_retries(effects: Effects, retries: int) -> Effects:
+    """Tell the metrics how often a group had to be tried again."""
+    if retries:
+        effects.count(BUSY, "", n=retries)
+    return effects
 
 
 @final
@@ -168,6 +179,7 @@ async def _run_unit(
         unit.fail(error)
     else:
         effects.merge(context.effects)
+        effects.count(OPERATIONS, "", name_of(unit.operation), len(unit.requests))
 
 
 def _tell_unknown(requests: Sequence[Request], cause: Exception | None = None) -> None:

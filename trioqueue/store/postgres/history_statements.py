@@ -62,12 +62,14 @@ HISTORY_STATEMENTS: Final = {
         INSERT INTO tq_history (
             state, attempts, result, reason, finished_at, expires_at, dead_letter_name,
             id, queue_id, message_id, priority, created_at, scheduled_at, delay,
-            max_attempts, worker_id, lease, content_type, metadata, payload
+            max_attempts, worker_id, lease, content_type, metadata, schema_id,
+            schema_version, payload
         )
         SELECT
             column1, column2, column3, column4, column5, column6, column7,
             id, queue_id, message_id, priority, created_at, scheduled_at, delay,
-            max_attempts, worker_id, lease, content_type, metadata, payload
+            max_attempts, worker_id, lease, content_type, metadata, schema_id,
+            schema_version, payload
         FROM {rows} CROSS JOIN LATERAL (
             SELECT * FROM tq_messages WHERE id = column8 OFFSET 0
         ) AS m

@@ -7,16 +7,18 @@ simulated runs are exact.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 import psycopg
 import trio
 
 from trioqueue.errors import StoreClosedError, StoreUnavailableError
+from trioqueue.metrics.meters import Meters
 from trioqueue.store.postgres.executor import ExecutorStatistics, read_with
 from trioqueue.store.postgres.faults import translate
 from trioqueue.store.postgres.group import ConnectionLostError, run_group
-from trioqueue.store.requests import Request
+from trioqueue.store.requests import Request, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,10 +40,12 @@ class InlinePostgresExecutor:
         session: Session,
         make_context: ContextMaker,
         announce: Callable[[Effects], None],
+        meters: Meters | None = None,
     ) -> None:
         self._session = session
         self._make_context = make_context
         self._announce = announce
+        self._meters = Meters() if meters is None else meters
         self._lock = trio.Lock()
         self._closed = False
         self._transactions = 0
@@ -67,19 +71,27 @@ class InlinePostgresExecutor:
         # The lock's checkpoint is the one place where cancellation may strike.
         async with self._lock:
             self._check_open()
+            began = time.perf_counter_ns()
             try:
-                return await read_with(self._session, operation)
+                answer = await read_with(self._session, operation)
             except psycopg.Error as error:
                 raise translate(error, "PostgreSQL") from error
+
+        micros = (time.perf_counter_ns() - began) // 1000
+        self._meters.read(name_of(operation), micros)
+        return answer
 
     async def _run(self, request: Request) -> Any:
         async with self._lock:
             self._check_open()
+            began = time.perf_counter_ns()
             try:
                 effects = await run_group(self._session, [request], self._make_context)
             except ConnectionLostError as lost:
                 message = "the connection was lost; a simulated run cannot go on"
                 raise StoreUnavailableError(message) from lost.__cause__
+        micros = (time.perf_counter_ns() - began) // 1000
+        self._meters.wrote(effects, "write", micros, 1)
         self._transactions += 1
         self._announce(effects)
         assert request.outcome is not None  # noqa: S101  run_group sets every outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import psycopg
 import trio
@@ -14,8 +14,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from trioqueue._background import open_background
 from trioqueue.clock import choose_clock
 from trioqueue.errors import StoreUnavailableError, TrioQueueError, ValidationError
-from trioqueue.store.database import Chance, Database, context_maker
+from trioqueue.metrics.meters import Meters
+from trioqueue.store.database import (
+    Chance,
+    Database,
+    context_maker,
+    local_announcer,
+)
 from trioqueue.store.low_water import LowWaterMarks
+from trioqueue.store.postgres.borrowed import identity_query
 from trioqueue.store.postgres.compiling import quote_schema
 from trioqueue.store.postgres.driver import TrioConnection
 from trioqueue.store.postgres.executor import PostgresExecutor
@@ -23,10 +30,11 @@ from trioqueue.store.postgres.faults import translate
 from trioqueue.store.postgres.inline import InlinePostgresExecutor
 from trioqueue.store.postgres.migrations import prepare
 from trioqueue.store.postgres.pool import Pool
-from trioqueue.store.postgres.server_clock import DatabaseClock
+from trioqueue.store.postgres.server_clock import QUESTION, DatabaseClock
 from trioqueue.store.postgres.session import Session
 from trioqueue.store.postgres.settings import Settings
 from trioqueue.store.postgres.signals import FAREWELL_SECONDS, Ears, Mouth
+from trioqueue.store.postgres.transactions import PostgresTransactions
 from trioqueue.store.wakeups import join_hub, leave_hub
 
 if TYPE_CHECKING:
@@ -43,7 +51,7 @@ CLOCK_SECONDS: Final = 10.0
 """How often the server is asked for its time."""
 PREPARE_SECONDS: Final = 600.0
 """How long bringing the tables up to date may take."""
-_TIME: Final = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
+_TIME: Final = QUESTION.encode()
 
 
 @asynccontextmanager
@@ -119,7 +127,7 @@ async def _session(
     try:
         return await Session.open(settings, blocking=blocking, marks=marks)
     except psycopg.Error as error:
-        raise translate(error, "PostgreSQL") from error
+        raise translate(error, "PostgreSQL", changes=False) from error
 
 
 @asynccontextmanager
@@ -134,9 +142,22 @@ async def _open_virtual(
     try:
         chance = Chance.of_run(await _last_ticket(session, settings), virtual=True)
         maker = context_maker(clock, chance, shared=True)
-        executor = InlinePostgresExecutor(session, maker, hub.announce)
+        meters = Meters()
+        announce = local_announcer(hub)
+        executor = InlinePostgresExecutor(session, maker, announce, meters)
+        transactions = PostgresTransactions(
+            settings,
+            await _identity(session, settings),
+            maker,
+            announce=announce,
+            meters=meters,
+            foreign=hub.foreign,
+            virtual=True,
+        )
         try:
-            yield Database(executor, hub, clock, chance)
+            async with open_background("the store is closing") as nursery:
+                await nursery.start(hub.foreign.run, hub.announce)
+                yield Database(executor, hub, clock, chance, meters, transactions)
         finally:
             await executor.aclose()
             hub.announce_closing()
@@ -156,6 +177,8 @@ async def _open_real(
         raise StoreUnavailableError(message)
     marks = LowWaterMarks()
     pool = Pool(lambda: _session(settings, marks=marks), size=settings.pool_size)
+    meters = Meters()
+    meters.pool = pool.statistics
     chance = Chance.of_run(0, virtual=False)
     name = f"{os.getpid()}-{chance.source.getrandbits(48):012x}"
     mouth = Mouth(pool, settings.schema, name)
@@ -167,13 +190,26 @@ async def _open_real(
             await _measure(server_clock, pool)
         else:
             server_clock = None
+        announce = _announcer(hub, mouth)
         executor = PostgresExecutor(
             pool,
             context_maker(clock, chance, shared=True, marks=marks),
-            _announcer(hub, mouth),
+            announce,
+            meters,
+        )
+        async with pool.lend() as session:
+            identity = await _identity(session, settings)
+        transactions = PostgresTransactions(
+            settings,
+            identity,
+            context_maker(clock, chance, shared=True),
+            announce=announce,
+            meters=meters,
+            foreign=hub.foreign,
+            virtual=False,
         )
 
-        ears = Ears(settings, hub, executor, name, mouth.say)
+        ears = Ears(settings, hub, executor, name, mouth.say, meters=meters)
         async with open_background("the store is closing") as nursery:
             try:
                 await nursery.start(pool.run)
@@ -182,7 +218,7 @@ async def _open_real(
                 await nursery.start(ears.run)
                 if server_clock is not None:
                     nursery.start_soon(_keep_time, server_clock, pool)
-                yield Database(executor, hub, clock, chance)
+                yield Database(executor, hub, clock, chance, meters, transactions)
             finally:
                 await executor.aclose()
                 with trio.move_on_after(FAREWELL_SECONDS, shield=True):
@@ -217,7 +253,7 @@ async def _measure(clock: DatabaseClock, pool: Pool[Session]) -> None:
         try:
             await clock.measure(sample)
         except psycopg.Error as error:
-            raise translate(error, "PostgreSQL") from error
+            raise translate(error, "PostgreSQL", changes=False) from error
 
 
 async def _keep_time(clock: DatabaseClock, pool: Pool[Session]) -> NoReturn:
@@ -236,9 +272,18 @@ async def _last_ticket(session: Session, settings: Settings) -> int:
     try:
         rows = await session.query(sql.encode())
     except psycopg.Error as error:
-        raise translate(error, "PostgreSQL") from error
+        raise translate(error, "PostgreSQL", changes=False) from error
     ticket: int = rows[0][0]
     return ticket
+
+
+async def _identity(session: Session, settings: Settings) -> tuple[Any, ...]:
+    """Return what tells the schema from all others."""
+    try:
+        rows = await session.query(identity_query(settings.schema))
+    except psycopg.Error as error:
+        raise translate(error, "PostgreSQL", changes=False) from error
+    return tuple(rows[0])
 
 
 def _hub_key(settings: Settings) -> str:

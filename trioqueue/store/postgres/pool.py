@@ -25,9 +25,9 @@ from trioqueue.store.postgres.pool_parts import (
     Backoff,
     Borrower,
     Entry,
-    Poolable,
     PoolStatistics,
     T,
+    say_goodbye,
 )
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Pool(Generic[T]):
         try:
             with trio.move_on_after(CLOSE_SECONDS, shield=True):  # noqa: ASYNC912  nobody may be idle
                 for entry in idle:
-                    await _say_goodbye(entry.member)
+                    await say_goodbye(entry.member)
         finally:
             for entry in idle:
                 entry.member.kill()
@@ -331,7 +331,7 @@ class Pool(Generic[T]):
         """Check a member that is out; None means that it was broken and is gone."""
         proven = False
         try:
-            with trio.move_on_after(CHECK_SECONDS), suppress(Exception):
+            with trio.move_on_after(CHECK_SECONDS) as scope, suppress(Exception):
                 await entry.member.check()
                 proven = entry.member.usable
         except BaseException:
@@ -342,6 +342,8 @@ class Pool(Generic[T]):
             return entry  # noqa: ASYNC910  lend and run have checkpoints
         self._out -= 1
         self._discard(entry.member)
+        if scope.cancelled_caught:
+            self.discard_idle()  # to wait as long for each would wear patience out
         return None  # noqa: ASYNC910  lend and run have checkpoints
 
     async def _check_idle(self) -> None:  # noqa: ASYNC910  lend and run have checkpoints
@@ -366,7 +368,7 @@ class Pool(Generic[T]):
             self._out += 1
             try:
                 with trio.move_on_after(CLOSE_SECONDS):
-                    await _say_goodbye(entry.member)
+                    await say_goodbye(entry.member)
             finally:
                 self._out -= 1
                 entry.member.kill()
@@ -392,9 +394,3 @@ class Pool(Generic[T]):
 
 def _ticket(borrower: Borrower[T]) -> int:
     return borrower.ticket
-
-
-async def _say_goodbye(member: Poolable) -> None:  # noqa: ASYNC910  lend and run have checkpoints
-    # It is killed next, so how its farewell failed changes nothing.
-    with suppress(Exception):
-        await member.close()

@@ -23,6 +23,9 @@ SAMPLES: Final = 3
 DRIFT_PPM: Final = 500
 """How far two clocks may run apart: NTP slews by no more, quartz is better."""
 
+QUESTION: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
+"""Asks a server for its time, in microseconds since 1970."""
+
 _BOOT_TIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
 
 

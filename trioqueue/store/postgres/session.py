@@ -36,7 +36,11 @@ T = TypeVar("T")
 
 STOPPED_SECONDS: Final = 4
 """How long a transaction may wait for its client: what one that was stopped holds must
-be free within 5 s."""
+be free within 5 s.
+
+The server counts from the end of a request.  See `stopped_statements` for who is
+stopped inside one: libpq sends a large one in pieces.
+"""
 GOODBYE_SECONDS: Final = 2.0
 """How long undoing a transaction may keep a caller that is canceled."""
 
@@ -47,7 +51,7 @@ _IDLE: Final = int(pq.TransactionStatus.IDLE)
 _BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _BEGIN_READ: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _RELAXED: Final = b"SET LOCAL synchronous_commit TO off"
-_LOCKS: Final = {
+LOCKS: Final = {
     False: b"SELECT pg_advisory_xact_lock_shared(k) FROM unnest($1::int8[]) AS r(k)",
     True: b"SELECT pg_advisory_xact_lock(k) FROM unnest($1::int8[]) AS r(k)",
 }
@@ -211,8 +215,8 @@ class Session:
         if type(query) is Lock:
             if not query.keys:
                 return
-            keys = sorted(_lock_key(self._settings.schema, key) for key in query.keys)
-            self._ask(b"lock_%d" % query.exclusive, _LOCKS[query.exclusive], [keys])
+            keys = sorted(lock_key(self._settings.schema, key) for key in query.keys)
+            self._ask(b"lock_%d" % query.exclusive, LOCKS[query.exclusive], [keys])
             return
         self.writes += 1
         compiled = compile_statement(query.name, self._settings.schema)
@@ -347,7 +351,7 @@ def _session_settings(settings: Settings, scope: str = "") -> list[bytes]:
 
 
 @lru_cache(maxsize=4096)
-def _lock_key(schema: str, key: str) -> int:
+def lock_key(schema: str, key: str) -> int:
     """Return the number of an advisory lock; two keys may share one, to no harm."""
     digest = hashlib.blake2b(f"{schema}\0{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

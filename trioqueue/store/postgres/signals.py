@@ -12,12 +12,14 @@ import json
 import logging
 import math
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 import psycopg
 import trio
 
 from trioqueue.errors import TrioQueueError
+from trioqueue.metrics.catalogue import WAKEUPS
 from trioqueue.store.operations.core import Effects
 from trioqueue.store.operations.read import get_message
 from trioqueue.store.operations.watch import look
@@ -27,6 +29,7 @@ from trioqueue.store.postgres.faults import translate
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from trioqueue.metrics.meters import Meters
     from trioqueue.store.executor import Executor
     from trioqueue.store.postgres.pool import Pool
     from trioqueue.store.postgres.session import Session
@@ -100,7 +103,7 @@ class Mouth:
         await self._say(words)
 
     async def say(self, *words: str) -> None:
-        """Send notifications.
+        """Send notifications; without any, wait until some could be sent.
 
         Raises:
             StoreUnavailableError: The server could not be asked.
@@ -110,7 +113,7 @@ class Mouth:
                 for word in words:
                     await session.query(_NOTIFY, self._channel, word)
             except psycopg.Error as error:
-                raise translate(error, "PostgreSQL") from error
+                raise translate(error, "PostgreSQL", changes=False) from error
 
     async def _say(self, words: list[str]) -> None:
         if not words:
@@ -172,6 +175,11 @@ class Mouth:
 
 
 @final
+class _DeafError(Exception):
+    """Nothing can be heard, though no connection was lost."""
+
+
+@final
 class Ears:
     """Wakes the waiters of this process for what other processes commit."""
 
@@ -181,14 +189,17 @@ class Ears:
         hub: WakeUps,
         executor: Executor,
         name: str,
-        echo: Callable[[str], Awaitable[None]],
+        say: Callable[..., Awaitable[None]],
+        *,
+        meters: Meters,
     ) -> None:
         self._settings = settings
         self._channel = channel_of(settings.schema)
         self._hub = hub
         self._executor = executor
         self._name = name
-        self._echo = echo
+        self._mouth = say
+        self._meters = meters
         self.hearing = False
         """Whether notifications arrive."""
 
@@ -209,12 +220,13 @@ class Ears:
         while True:
             await trio.sleep(LOOK_SECONDS * random.uniform(0.75, 1.25))
             if not self.hearing and self._hub.anybody_waits:
+                self._meters.count(WAKEUPS, "poll")
                 await self._look()
 
     async def _look(self) -> None:
         wanted = self._hub.wanted()
         try:
-            found = await self._executor.read(lambda: look(*wanted))
+            found = await self._executor.read(partial(look, *wanted))
         except TrioQueueError as error:
             logger.debug("could not look for changes: %s", error)
         else:
@@ -224,16 +236,21 @@ class Ears:
         failures = 0
         while True:
             try:
+                # Where the server has but one connection left, it is for those who
+                # work, not for us.
+                await self._say()
                 async with TrioConnection.opened(self._settings.conninfo) as connection:
                     await connection.listen(self._channel)
                     await self._hear(connection)
-            except psycopg.Error as error:
+            except (psycopg.Error, _DeafError) as error:
                 if self.hearing:
                     failures = 0
                 if not failures:
                     logger.warning(
                         "not listening to the database, looking instead: %s",
-                        translate(error, "PostgreSQL"),
+                        error
+                        if isinstance(error, _DeafError)
+                        else translate(error, "PostgreSQL", changes=False),
                     )
             finally:
                 self.hearing = False
@@ -245,26 +262,33 @@ class Ears:
         """Hear notifications as long as they arrive.
 
         Raises:
-            psycopg.Error: They do not, or the connection is lost.
+            _DeafError: They do not.
+            psycopg.Error: The connection is lost.
         """
         while True:
             with trio.move_on_after(
                 PROBE_SECONDS if self.hearing else ECHO_SECONDS
             ) as s:
                 if not self.hearing:
-                    await self._ask_for_echo()
+                    await self._say(json.dumps({"s": self._name, "echo": 1}))
                 await self._hear_once(connection)
             if s.cancelled_caught:
                 if not self.hearing:
-                    raise psycopg.OperationalError("notifications do not arrive")
+                    raise _DeafError(
+                        "notifications do not arrive; is there a pooler in between?"
+                    )
                 self.hearing = False  # until the echo is heard
 
-    async def _ask_for_echo(self) -> None:
-        word = json.dumps({"s": self._name, "echo": 1})
+    async def _say(self, *words: str) -> None:
+        """Send notifications; without any, only see to it that some can be sent.
+
+        Raises:
+            _DeafError: They cannot.
+        """
         try:
-            await self._echo(word)
+            await self._mouth(*words)
         except TrioQueueError as error:
-            raise psycopg.OperationalError("no echo could be asked for") from error
+            raise _DeafError(str(error)) from error
 
     async def _hear_once(self, connection: TrioConnection) -> None:
         notes = await connection.next_notifies()
@@ -278,7 +302,7 @@ class Ears:
     async def _is_aborted(self, queue: str, message_id: str) -> bool:
         """Look whether it is true: anybody who may connect can send a hint."""
         try:
-            message = await self._executor.read(lambda: get_message(queue, message_id))
+            message = await self._executor.read(partial(get_message, queue, message_id))
         except TrioQueueError:
             return False  # it is gone, or the next heartbeat will tell
         return message.lease is not None and message.lease.abort_requested
@@ -298,6 +322,7 @@ class Ears:
         except (ValueError, TypeError, AttributeError):
             logger.debug("a notification that is not ours: %r", payload[:100])
             return
+        self._meters.count(WAKEUPS, "push")
         self._hub.announce(effects)
         waits_for_end = bool(self._hub.wanted()[2])
         if "all" in word or ("f" in word and waits_for_end):

@@ -19,10 +19,15 @@ from trioqueue.store.operations.claim import ReadyRow
 from trioqueue.store.operations.rows import HeldRow, LiveRow
 from trioqueue.store.postgres.copy_statements import COPY_MANY, COPY_STATEMENTS
 from trioqueue.store.postgres.history_statements import HISTORY_MANY, HISTORY_STATEMENTS
+from trioqueue.store.postgres.measure_statements import MEASURE_STATEMENTS
 from trioqueue.store.postgres.schedule_statements import (
     SCHEDULE_MANY,
     SCHEDULE_STATEMENTS,
 )
+from trioqueue.store.postgres.schema_statements import SCHEMA_STATEMENTS
+from trioqueue.store.postgres.selection_statements import SELECTION_STATEMENTS
+from trioqueue.store.postgres.stopped_statements import STOPPED_STATEMENTS
+from trioqueue.store.postgres.worker_statements import WORKER_STATEMENTS
 
 SESSION_SETTINGS: Final = {
     # On an empty table that has been analyzed a sequential scan costs nothing, and a
@@ -36,7 +41,8 @@ SESSION_SETTINGS: Final = {
 
 _BAND: Final = 1 << 58
 _QUEUE: Final = (
-    "queue_id, name, options, created_at, updated_at, paused_at, pause_reason"
+    "queue_id, name, options, created_at, updated_at, paused_at, pause_reason, "
+    "paused_by"
 )
 _LIVE: Final = ", ".join(LiveRow._fields)
 _READY: Final = ", ".join(ReadyRow._fields)
@@ -74,6 +80,7 @@ def _live_by_message_id(more: str = "") -> str:
 
 
 QUEUE_STATEMENTS: Final = {
+    "schema_version": "SELECT value FROM tq_meta WHERE key = 'schema_version'",
     "queues_by_name": f"""
         SELECT {_QUEUE} FROM tq_queues WHERE name = ANY(:names::text[])
     """,
@@ -95,7 +102,8 @@ QUEUE_STATEMENTS: Final = {
         WHERE queue_id = :queue_id
     """,
     "set_paused": """
-        UPDATE tq_queues SET paused_at = :paused_at, pause_reason = :reason
+        UPDATE tq_queues
+        SET paused_at = :paused_at, pause_reason = :reason, paused_by = :by
         WHERE queue_id = :queue_id
     """,
     "queue_contents": """
@@ -122,7 +130,7 @@ MESSAGE_STATEMENTS: Final = {
         INSERT INTO tq_messages (
             id, queue_id, message_id, state, priority, claim_key, ready_seq, due_at,
             created_at, scheduled_at, delay, max_attempts, lease, content_type,
-            metadata, payload
+            metadata, payload, schema_id, schema_version
         ) SELECT * FROM {rows}
     """,
     "live_by_message_id": _live_by_message_id(),
@@ -291,12 +299,17 @@ STATEMENTS: Final[dict[str, str]] = {
     **HISTORY_STATEMENTS,
     **SCHEDULE_STATEMENTS,
     **COPY_STATEMENTS,
+    **MEASURE_STATEMENTS,
+    **SCHEMA_STATEMENTS,
+    **WORKER_STATEMENTS,
+    **SELECTION_STATEMENTS,
+    **STOPPED_STATEMENTS,
 }
 
 MANY_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "insert_messages": (
         *("int8", "int8", "text", "int2", "int2", "int8", "int8", "int8", "int8"),
-        *("int8", "int8", "int8", "text", "text", "text", "bytea"),
+        *("int8", "int8", "int8", "text", "text", "text", "bytea", "text", "int8"),
     ),
     "claim_messages": (
         *("int8", "int8", "text", "int8", "int8", "int8", "int8", "text", "int8"),

@@ -91,10 +91,12 @@ def translate(error: sqlite3.Error, path: str) -> TrioQueueError:
 class Connection:
     """An SQLite connection that runs operations; used by one thread at a time."""
 
-    def __init__(self, path: str, raw: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: str, raw: sqlite3.Connection, cursor: sqlite3.Cursor | None = None
+    ) -> None:
         self.path = path
         self.raw = raw
-        self._cursor = raw.cursor()
+        self._cursor = raw.cursor() if cursor is None else cursor
 
     @property
     def in_transaction(self) -> bool:

@@ -14,6 +14,7 @@ from trioqueue.store.operations.copy_rows import (
     CopiedQueue,
     CopiedRun,
     CopiedSchedule,
+    CopiedSchema,
 )
 
 _QUEUE: Final = ", ".join(CopiedQueue._fields)
@@ -22,6 +23,7 @@ _FINISHED: Final = ", ".join(CopiedFinished._fields)
 _SCHEDULE: Final = ", ".join(CopiedSchedule._fields)
 _RUN: Final = ", ".join(CopiedRun._fields)
 _CALENDAR: Final = ", ".join(CopiedCalendar._fields)
+_SCHEMA: Final = ", ".join(CopiedSchema._fields)
 
 _ATTEMPT: Final = """
     message_row, attempt_id, number, worker_id, started_at, ended_at, outcome,
@@ -57,6 +59,13 @@ SOURCE_STATEMENTS: Final = {
     "copy_calendars": f"""
         SELECT {_CALENDAR} FROM tq_business_calendars ORDER BY calendar_id
     """,
+    "copy_schemas": f"SELECT {_SCHEMA} FROM tq_schemas ORDER BY schema_id, version",
+    "copy_schemas_of_queue": """
+        SELECT DISTINCT schema_id FROM tq_messages
+        WHERE queue_id = :queue_id AND schema_id IS NOT NULL
+        UNION SELECT schema_id FROM tq_history
+        WHERE queue_id = :queue_id AND schema_id IS NOT NULL
+    """,
     "copy_schedule_states": """
         SELECT schedule_row, schedule_id, version, state, reason
         FROM tq_schedules ORDER BY schedule_row
@@ -85,6 +94,11 @@ SOURCE_STATEMENTS: Final = {
         SELECT {_ATTEMPT} FROM tq_attempts WHERE message_row IN (
             SELECT id FROM tq_history WHERE id > :after AND id <= :last
         )
+    """,
+    "copy_first_of_queue": """
+        SELECT
+            (SELECT min(id) FROM tq_messages WHERE queue_id = :queue_id),
+            (SELECT min(id) FROM tq_history WHERE queue_id = :queue_id)
     """,
     "copy_schedules": f"""
         SELECT {_SCHEDULE} FROM tq_schedules
@@ -121,6 +135,7 @@ TARGET_STATEMENTS: Final = {
     "copy_insert_calendars": f"""
         INSERT INTO tq_business_calendars ({_CALENDAR}) VALUES {{rows}}
     """,
+    "copy_insert_schemas": f"INSERT INTO tq_schemas ({_SCHEMA}) VALUES {{rows}}",
     "copy_insert_live": f"INSERT INTO tq_messages ({_LIVE}) VALUES {{rows}}",
     "copy_insert_finished": f"INSERT INTO tq_history ({_FINISHED}) VALUES {{rows}}",
     "copy_insert_schedules": f"""

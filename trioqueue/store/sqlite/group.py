@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, final
 from outcome import Error
 
 from trioqueue.errors import StoreUnavailableError
+from trioqueue.metrics.catalogue import OPERATIONS
 from trioqueue.store.operations.core import Effects
-from trioqueue.store.requests import Unit, units_of
+from trioqueue.store.requests import Unit, name_of, units_of
 from trioqueue.store.sqlite.patience import try_until
 
 if TYPE_CHECKING:
@@ -145,4 +146,5 @@ def _run_unit(
     except Exception as error:  # noqa: BLE001  it is the caller's answer
         return error
     effects.merge(context.effects)
+    effects.count(OPERATIONS, "", name_of(unit.operation), len(unit.requests))
     return None

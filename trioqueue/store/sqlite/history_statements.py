@@ -49,12 +49,14 @@ HISTORY_STATEMENTS: Final = {
         INSERT INTO tq_history (
             state, attempts, result, reason, finished_at, expires_at, dead_letter_name,
             id, queue_id, message_id, priority, created_at, scheduled_at, delay,
-            max_attempts, worker_id, lease, content_type, metadata, payload
+            max_attempts, worker_id, lease, content_type, metadata, schema_id,
+            schema_version, payload
         )
         SELECT
             column1, column2, column3, column4, column5, column6, column7,
             id, queue_id, message_id, priority, created_at, scheduled_at, delay,
-            max_attempts, worker_id, lease, content_type, metadata, payload
+            max_attempts, worker_id, lease, content_type, metadata, schema_id,
+            schema_version, payload
         FROM (VALUES {rows}) JOIN tq_messages ON id = column8
     """,
     "finished_by_message_id": f"""

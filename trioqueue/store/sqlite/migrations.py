@@ -211,6 +211,50 @@ _SCHEDULES: Final = (
     """,
 )
 
+_WORKERS: Final = (
+    # Who runs jobs now; its row says so every few seconds, and is gone when it ends.
+    """
+    CREATE TABLE tq_workers (
+        registration INTEGER PRIMARY KEY AUTOINCREMENT,
+        worker_id TEXT NOT NULL,         -- several may have the same name
+        host TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        version TEXT NOT NULL,           -- of trioqueue
+        queues TEXT NOT NULL,            -- JSON: their names
+        concurrency INTEGER NOT NULL,
+        running INTEGER NOT NULL,
+        started_at INTEGER NOT NULL,
+        beat_at INTEGER NOT NULL,
+        beat_interval INTEGER,           -- NULL: it does not beat (virtual time)
+        quiet_at INTEGER,                -- NULL: it claims
+        stopping INTEGER NOT NULL
+    ) STRICT
+    """,
+    "ALTER TABLE tq_queues ADD COLUMN paused_by TEXT",
+)
+
+
+_SCHEMAS: Final = (
+    # Tells this database from all others, also through a connection of a user's.
+    "INSERT INTO tq_meta (key, value) VALUES ('store_id', lower(hex(randomblob(16))))",
+    # What payloads must look like; a version is never changed.
+    """
+    CREATE TABLE tq_schemas (
+        schema_id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        document TEXT NOT NULL,          -- JSON
+        description TEXT,
+        active INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        PRIMARY KEY (schema_id, version)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "ALTER TABLE tq_messages ADD COLUMN schema_id TEXT",
+    "ALTER TABLE tq_messages ADD COLUMN schema_version INTEGER",
+    "ALTER TABLE tq_history ADD COLUMN schema_id TEXT",
+    "ALTER TABLE tq_history ADD COLUMN schema_version INTEGER",
+)
+
 
 def _create_tables(database: Any) -> None:
     for statement in _TABLES:
@@ -222,9 +266,21 @@ def _create_schedules(database: Any) -> None:
         database.execute(statement)
 
 
+def _create_workers(database: Any) -> None:
+    for statement in _WORKERS:
+        database.execute(statement)
+
+
+def _create_schemas(database: Any) -> None:
+    for statement in _SCHEMAS:
+        database.execute(statement)
+
+
 STEPS: Final[tuple[tuple[str, Callable[[Any], None]], ...]] = (
     ("0001_tables", _create_tables),
     ("0002_schedules", _create_schedules),
+    ("0003_workers", _create_workers),
+    ("0004_schemas", _create_schemas),
 )
 """Every step, in order.  The schema version is how many there are."""
 

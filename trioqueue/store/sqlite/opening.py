@@ -11,7 +11,13 @@ import trio
 
 from trioqueue._background import open_background
 from trioqueue.clock import choose_clock
-from trioqueue.store.database import Chance, Database, context_maker
+from trioqueue.metrics.meters import Meters
+from trioqueue.store.database import (
+    Chance,
+    Database,
+    context_maker,
+    local_announcer,
+)
 from trioqueue.store.sqlite.connection import (
     MEMORY,
     Connection,
@@ -20,6 +26,7 @@ from trioqueue.store.sqlite.connection import (
 )
 from trioqueue.store.sqlite.inline import InlineExecutor
 from trioqueue.store.sqlite.threaded import ThreadedExecutor
+from trioqueue.store.sqlite.transactions import SqliteTransactions
 from trioqueue.store.sqlite.watcher import Watcher
 from trioqueue.store.wakeups import join_hub, leave_hub
 
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 
     from trioqueue.clock import Clock
     from trioqueue.store.executor import Executor
+    from trioqueue.store.wakeups import WakeUps
 
 
 @asynccontextmanager
@@ -65,29 +73,64 @@ async def open_sqlite(
     hub = join_hub(key)
     try:
         chance = Chance.of_run(_last_ticket(connection), virtual=virtual)
+        store_id = _store_id(connection)
         maker = context_maker(clock, chance)
+        meters = Meters()
+        meters.file = key
         executor: Executor
         if virtual:
-            executor = InlineExecutor(connection, maker, hub.announce)
+            announce = local_announcer(hub)
+            executor = InlineExecutor(connection, maker, announce, meters, hub.foreign)
         else:
-            executor = ThreadedExecutor(connection, durability, maker, hub.announce)
-        database = Database(executor, hub, clock, chance)
+            announce = local_announcer(hub) if path == MEMORY else hub.announce
+            executor = ThreadedExecutor(
+                connection, durability, maker, announce, meters, foreign=hub.foreign
+            )
+        transactions = SqliteTransactions(
+            path,
+            durability,
+            maker,
+            announce=announce,
+            meters=meters,
+            foreign=hub.foreign,
+            store_id=store_id,
+            virtual=virtual,
+        )
+        database = Database(executor, hub, clock, chance, meters, transactions)
         try:
-            if executor.sees_every_change:
+            async with _watching(path, durability, hub, meters, virtual=virtual):
                 yield database
-            else:
-                eyes = open_connection(path, durability, reader=True)
-                try:
-                    async with open_background("the store is closing") as nursery:
-                        await nursery.start(Watcher(eyes, hub).run)
-                        yield database
-                finally:
-                    eyes.close()
         finally:
             await executor.aclose()
             hub.announce_closing()
     finally:
         leave_hub(key)
+
+
+@asynccontextmanager
+async def _watching(
+    path: str,
+    durability: Literal["full", "relaxed"],
+    hub: WakeUps,
+    meters: Meters,
+    *,
+    virtual: bool,
+) -> AsyncIterator[None]:
+    """Notice, for the length of a block, what others than the store commit."""
+    if path == MEMORY:
+        yield
+        return
+    async with open_background("the store is closing") as nursery:
+        if virtual:
+            await nursery.start(hub.foreign.run, hub.announce)
+            yield
+            return
+        eyes = open_connection(path, durability, reader=True)
+        try:
+            await nursery.start(Watcher(eyes, hub, meters).run)
+            yield
+        finally:
+            eyes.close()
 
 
 def _connect(
@@ -111,3 +154,9 @@ def _last_ticket(connection: Connection) -> int:
     rows = connection.statement("SELECT value FROM tq_counters WHERE name = 'ticket'")
     ticket: int = rows[0][0]
     return ticket
+
+
+def _store_id(connection: Connection) -> str:
+    """Return what tells the database from all others."""
+    rows = connection.statement("SELECT value FROM tq_meta WHERE key = 'store_id'")
+    return rows[0][0] if rows else ""

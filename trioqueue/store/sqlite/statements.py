@@ -14,10 +14,15 @@ from trioqueue.store.operations.claim import ReadyRow
 from trioqueue.store.operations.rows import HeldRow, LiveRow
 from trioqueue.store.sqlite.copy_statements import COPY_STATEMENTS
 from trioqueue.store.sqlite.history_statements import HISTORY_STATEMENTS
+from trioqueue.store.sqlite.measure_statements import MEASURE_STATEMENTS
 from trioqueue.store.sqlite.schedule_statements import SCHEDULE_STATEMENTS
+from trioqueue.store.sqlite.schema_statements import SCHEMA_STATEMENTS
+from trioqueue.store.sqlite.selection_statements import SELECTION_STATEMENTS
+from trioqueue.store.sqlite.worker_statements import WORKER_STATEMENTS
 
 _QUEUE: Final = (
-    "queue_id, name, options, created_at, updated_at, paused_at, pause_reason"
+    "queue_id, name, options, created_at, updated_at, paused_at, pause_reason, "
+    "paused_by"
 )
 _LIVE: Final = ", ".join(LiveRow._fields)
 _READY: Final = ", ".join(ReadyRow._fields)
@@ -34,6 +39,7 @@ _HELD_MESSAGES: Final = f"""
 """
 
 QUEUE_STATEMENTS: Final = {
+    "schema_version": "SELECT value FROM tq_meta WHERE key = 'schema_version'",
     "queues_by_name": f"""
         SELECT {_QUEUE} FROM tq_queues
         WHERE name IN (SELECT value FROM json_each(:names))
@@ -57,7 +63,8 @@ QUEUE_STATEMENTS: Final = {
         WHERE queue_id = :queue_id
     """,
     "set_paused": """
-        UPDATE tq_queues SET paused_at = :paused_at, pause_reason = :reason
+        UPDATE tq_queues
+        SET paused_at = :paused_at, pause_reason = :reason, paused_by = :by
         WHERE queue_id = :queue_id
     """,
     "queue_contents": """
@@ -85,7 +92,7 @@ MESSAGE_STATEMENTS: Final = {
         INSERT INTO tq_messages (
             id, queue_id, message_id, state, priority, claim_key, ready_seq, due_at,
             created_at, scheduled_at, delay, max_attempts, lease, content_type,
-            metadata, payload
+            metadata, payload, schema_id, schema_version
         ) VALUES {rows}
     """,
     "live_by_message_id": f"""
@@ -109,6 +116,8 @@ MESSAGE_STATEMENTS: Final = {
     "held_messages": _HELD_MESSAGES,
     # One writer at a time: nobody else holds any.
     "held_and_free": _HELD_MESSAGES,
+    # Whoever is stopped with the lock holds up all the others; nothing can end it.
+    "end_stopped": "SELECT NULL, NULL WHERE :seen IS NULL AND :ids IS NULL",
     "renew_leases": """
         UPDATE tq_messages
         SET lease_expires_at = column1, heartbeat_expires_at = column2,
@@ -237,4 +246,8 @@ STATEMENTS: Final[dict[str, str]] = {
     **HISTORY_STATEMENTS,
     **SCHEDULE_STATEMENTS,
     **COPY_STATEMENTS,
+    **MEASURE_STATEMENTS,
+    **SCHEMA_STATEMENTS,
+    **WORKER_STATEMENTS,
+    **SELECTION_STATEMENTS,
 }

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 import trio
 
 from trioqueue.errors import StoreUnavailableError
+from trioqueue.metrics.catalogue import WAKEUPS
 from trioqueue.store.operations.watch import look
 
 if TYPE_CHECKING:
+    from trioqueue.metrics.meters import Meters
     from trioqueue.store.sqlite.connection import Connection
     from trioqueue.store.wakeups import WakeUps
 
@@ -30,9 +32,10 @@ QUIET_SECONDS: Final = 10.0
 class Watcher:
     """Wakes the waiters of this process for what other processes commit."""
 
-    def __init__(self, connection: Connection, hub: WakeUps) -> None:
+    def __init__(self, connection: Connection, hub: WakeUps, meters: Meters) -> None:
         self._connection = connection
         self._hub = hub
+        self._meters = meters
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -67,4 +70,5 @@ class Watcher:
         except StoreUnavailableError:
             return False
         hub.announce_found(found)
+        self._meters.count(WAKEUPS, "poll")
         return True

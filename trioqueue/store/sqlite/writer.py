@@ -19,6 +19,7 @@ import trio
 from outcome import Error
 
 from trioqueue.errors import StoreClosedError
+from trioqueue.metrics.catalogue import BUSY
 from trioqueue.store.operations.core import Effects
 from trioqueue.store.requests import Request
 from trioqueue.store.sqlite.group import run_group
@@ -27,6 +28,7 @@ from trioqueue.store.sqlite.patience import retry_pause
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trioqueue.metrics.meters import Meters
     from trioqueue.store.requests import ContextMaker
     from trioqueue.store.sqlite.connection import Connection
 
@@ -69,10 +71,12 @@ class WriterThread:
         connection: Connection,
         make_context: ContextMaker,
         announce: Callable[[Effects], None],
+        meters: Meters,
     ) -> None:
         self._connection = connection
         self._make_context = make_context
         self._announce = announce
+        self._meters = meters
         self._token = trio.lowlevel.current_trio_token()
         self._lock = threading.Lock()
         self._waiting: list[Request] = []
@@ -81,7 +85,7 @@ class WriterThread:
         self._closing = False
         self._ended = trio.Event()
         self._transactions = self._requests = self._largest = 0
-        self._busy = self._checkpoints = 0
+        self._busy = self._busy_told = self._checkpoints = 0
         self._thread = threading.Thread(
             target=self._run, name=f"trioqueue writer {connection.path}", daemon=True
         )
@@ -182,6 +186,7 @@ class WriterThread:
         if not requests:
             self._connection.rollback()
             return
+        began = time.perf_counter_ns()
         try:
             effects = run_group(self._connection, requests, self._make_context)
         except Exception as error:
@@ -194,7 +199,8 @@ class WriterThread:
         self._transactions += 1
         self._requests += len(requests)
         self._largest = max(self._largest, len(requests))
-        self._deliver(requests, effects)
+        micros = (time.perf_counter_ns() - began) // 1000
+        self._deliver(requests, effects, micros)
 
     def _answer_all(self, error: Exception) -> None:
         requests = self._take()
@@ -202,8 +208,17 @@ class WriterThread:
             request.outcome = Error(error)
         self._deliver(requests, Effects())
 
-    def _deliver(self, requests: Sequence[Request], effects: Effects) -> None:
+    def _deliver(
+        self, requests: Sequence[Request], effects: Effects, micros: int | None = None
+    ) -> None:
+        """Wake those who wait; a transaction was run if it has a length."""
+        if self._busy > self._busy_told:
+            effects.count(BUSY, "", n=self._busy - self._busy_told)
+            self._busy_told = self._busy
+
         def wake() -> None:
+            if micros is not None:
+                self._meters.wrote(effects, "write", micros, len(requests))
             for request in requests:
                 if request.task is not None and request.outcome is not None:
                     trio.lowlevel.reschedule(request.task, request.outcome)
