@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ settings.register_profile("repeat", derandomize=True, database=None, **_COMMON)
 settings.register_profile("explore", max_examples=1000, **_COMMON)
 settings.load_profile("repeat")
 
+_PASSED = pytest.StashKey[bool]()
 _ROOM = pytest.StashKey[Room]()
 _ROOM_NAME = "postgres_room"
 
@@ -89,15 +90,75 @@ def postgres_schemas(postgres: Server) -> Iterator[Schemas]:
     schemas.drop()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember how a test went, for the fixtures that clear up after it."""
+    report = yield
+    if call.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
+@pytest.fixture
+def postgres_urls(
+    request: pytest.FixtureRequest, postgres: Server, postgres_schemas: Schemas
+) -> Iterator[Callable[[], str]]:
+    """What returns the URL of an empty schema on the server.
+
+    It can be called again when the store on the one before is closed; not within a run.
+    """
+    taken = False
+
+    def another() -> str:
+        nonlocal taken
+        if taken:
+            postgres_schemas.give_back()
+        taken = True
+        return postgres.store_url(postgres_schemas.take())
+
+    yield another
+    if taken and request.node.stash.get(_PASSED, False):
+        postgres_schemas.give_back()
+
+
+def _urls(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Return what returns URLs of empty databases of the kind that is asked for."""
+    if request.param == "postgres":
+        urls: Callable[[], str] = request.getfixturevalue("postgres_urls")
+        return urls
+    if request.param == "file":
+        path: Path = request.getfixturevalue("tmp_path") / "jobs.db"
+        return lambda: f"sqlite:///{path}"
+    return lambda: "sqlite://:memory:"
+
+
 @pytest.fixture(params=["memory", "postgres"])
-def anywhere(request: pytest.FixtureRequest) -> Iterator[str]:
+def afresh(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """What returns the URL of an empty database: in memory, and on the server.
+
+    It can be called again when the store on the one before is closed; not within a run.
+    """
+    return _urls(request)
+
+
+@pytest.fixture
+def anywhere(afresh: Callable[[], str]) -> str:
     """The URL of an empty database: in memory, and on the server."""
-    if request.param == "memory":
-        yield "sqlite://:memory:"
-        return
-    server: Server = request.getfixturevalue("postgres")
-    with server.schema() as schema:
-        yield server.store_url(schema)
+    return afresh()
+
+
+@pytest.fixture(params=["file", "postgres"])
+def shared(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database that others can open too: a file, and a schema."""
+    return _urls(request)()
+
+
+@pytest.fixture(params=["memory", "file", "postgres"])
+def everywhere(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database of each kind."""
+    return _urls(request)()
 
 
 @pytest.fixture(params=WORLDS, ids=lambda place: place.name)

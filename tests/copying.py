@@ -95,7 +95,7 @@ async def populate(store: Store, clock: SteppedClock) -> None:
     """Make one of everything that a store can hold."""
     await store.create_queue("jobs", KEPT)
     await store.create_queue("paused", QueueOptions(dead_letter_queue="jobs-dlq"))
-    await store.pause_queue("paused", "holidays")
+    await store.pause_queue("paused", "holidays", by="ada")
     await store.post("paused", b"\x00\xff", content_type="application/octet-stream")
     for number in range(4):
         await store.post("jobs", {"n": number}, message_id=f"m{number}", priority=2)

@@ -236,10 +236,22 @@ class World:
             changed = _write_to_postgres(self.url, statement, parameters)
         else:
             assert self.kind.is_file
-            path = urllib.parse.unquote(self.url.removeprefix("sqlite:///"))
-            with closing(sqlite3.connect(path, timeout=10)) as connection, connection:
+            with _opened_file(self.url) as connection, connection:
                 changed = connection.execute(statement, parameters).rowcount
         assert changed > 0
+
+
+def assert_sound(url: str) -> None:
+    """Let SQLite check its file; PostgreSQL has nothing of the kind to ask."""
+    if url.startswith("sqlite:"):
+        with _opened_file(url) as connection:
+            answer = connection.execute("PRAGMA integrity_check").fetchall()
+        assert answer == [("ok",)]
+
+
+def _opened_file(url: str) -> closing[sqlite3.Connection]:
+    path = urllib.parse.unquote(url.removeprefix("sqlite:///"))
+    return closing(sqlite3.connect(path, timeout=10))
 
 
 def _write_to_postgres(url: str, statement: str, parameters: Iterable[Any]) -> int:

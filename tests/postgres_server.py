@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -159,7 +160,15 @@ class OwnServer(Server):
     def remove(self) -> None:
         """Stop it and remove its files."""
         postgres_guard.end(self.home)
-        shutil.rmtree(self.home)
+        give_up = time.monotonic() + postgres_guard.STOP_SECONDS
+        while self.home.exists():
+            try:
+                shutil.rmtree(self.home)
+            except OSError:
+                # Its last processes still make or remove files of their own.
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.01)
 
     def _control(self, *command: str) -> None:
         try:

@@ -1,10 +1,14 @@
-"""A Trio run that a synchronous test drives, one call at a time."""
+"""Going step by step: a run driven from outside, and what strikes at any step.
+
+A test that tries every step counts them up from 0, each in a run of its own, until one
+run comes to its end untouched.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import trio
 import trio.testing
@@ -15,6 +19,50 @@ from trioqueue import TrioQueueError, open_store
 T = TypeVar("T")
 
 
+@final
+class AtStep(trio.abc.Instrument):
+    """Does something once, just before the n-th step of a task from now on.
+
+    Without a task the steps of all tasks count.
+    """
+
+    def __init__(
+        self,
+        step: int,
+        act: Callable[[], object],
+        task: trio.lowlevel.Task | None = None,
+    ) -> None:
+        self.left = step
+        self._act = act
+        self._task = task
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self._task is None or task is self._task:
+            self.left -= 1
+            if self.left == 0:
+                self._act()
+
+
+async def cancel_at(step: int, call: Callable[[], Awaitable[Any]]) -> tuple[bool, bool]:
+    """Run a call, canceled at a step of this task, or before it begins (0).
+
+    Returns:
+        Whether it returned, and whether it was canceled.
+    """
+    returned = False
+    with trio.CancelScope() as scope:
+        if step == 0:
+            scope.cancel()
+        instrument = AtStep(step, scope.cancel, trio.lowlevel.current_task())
+        trio.lowlevel.add_instrument(instrument)
+        try:
+            await call()
+            returned = True
+        finally:
+            trio.lowlevel.remove_instrument(instrument)
+    return returned, scope.cancel_called
+
+
 class VirtualRun:
     """A Trio run in a thread of its own, which works only when it is asked to.
 
@@ -22,8 +70,10 @@ class VirtualRun:
     thread itself, so what happens is decided by the test alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, url: str = "sqlite://:memory:") -> None:
+        """Start it, with a store at that URL and another one elsewhere."""
         self.clock = trio.testing.MockClock()
+        self._url = url
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -36,7 +86,7 @@ class VirtualRun:
         self._token = trio.lowlevel.current_trio_token()
         self._over = trio.Event()
         async with (
-            open_store("sqlite://:memory:") as self.store,
+            open_store(self._url) as self.store,
             open_store("sqlite://:memory:") as self.other,
         ):
             self._started.set()

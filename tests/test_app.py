@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.working import tq_store
 from trioqueue import (
     App,
     DuplicateMessageError,
@@ -29,6 +29,7 @@ from trioqueue import (
 )
 from trioqueue.testing import drain
 
+_ = tq_store
 HOUR = timedelta(hours=1)
 
 
@@ -130,6 +131,7 @@ async def test_plain_functions_run_inline_in_virtual_time(
 
 
 async def test_a_task_that_nobody_knows_yet_waits_for_a_newer_worker(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     old, new = App(), App()
@@ -141,7 +143,7 @@ async def test_a_task_that_nobody_knows_yet_waits_for_a_newer_worker(
     async def added(text: str) -> str:
         return text
 
-    async with open_store("sqlite://:memory:") as store:
+    async with open_store(anywhere) as store:
         async with new.use(store):
             handle = await added.options(max_attempts=2).enqueue("new")
         async with old.use(store):
@@ -156,6 +158,7 @@ async def test_a_task_that_nobody_knows_yet_waits_for_a_newer_worker(
 
 
 async def test_the_retry_policy_of_a_task_goes_over_that_of_its_queue(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     app = App(queues={"q": QueueOptions(retry=RetryPolicy.fixed(1000))})
@@ -180,7 +183,7 @@ async def test_the_retry_policy_of_a_task_goes_over_that_of_its_queue(
     async def plain() -> None:
         await fail("plain")
 
-    async with app.open("sqlite://:memory:") as store:
+    async with app.open(anywhere) as store:
         for task in (own, unwritable, plain):
             await task.enqueue()
         await drain(app, until=store.now() + HOUR)
@@ -247,6 +250,7 @@ async def test_waiting_for_a_canceled_task_raises(
 
 
 async def test_a_queue_that_keeps_nothing_has_no_result(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     app = App(queues={"q": QueueOptions(retention=RetentionPolicy.delete())})
@@ -255,7 +259,7 @@ async def test_a_queue_that_keeps_nothing_has_no_result(
     async def one() -> int:
         return 1
 
-    async with app.open("sqlite://:memory:") as store:
+    async with app.open(anywhere) as store:
         handle = await one.enqueue()
         async with open_services(store), trio.open_nursery() as nursery:
             worker = Worker(store, app)
@@ -305,14 +309,14 @@ async def test_messages_that_call_no_task(
     assert error in str(message.attempts[-1].error_message)
 
 
-async def test_plain_functions_run_in_threads_in_real_time() -> None:
+async def test_plain_functions_run_in_threads_in_real_time(anywhere: str) -> None:
     app = App()
 
     @app.task
     def where() -> bool:
         return threading.current_thread() is threading.main_thread()
 
-    async with app.open("sqlite://:memory:") as store, trio.open_nursery() as nursery:
+    async with app.open(anywhere) as store, trio.open_nursery() as nursery:
         worker = Worker(store, app)
         await nursery.start(worker.run)
         with trio.fail_after(30):
@@ -321,15 +325,14 @@ async def test_plain_functions_run_in_threads_in_real_time() -> None:
 
 
 async def test_opening_creates_and_updates_the_queues_it_declares(
-    tmp_path: Path,
+    shared: str,
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
     for attempts in (5, 6):
         app = App(queues={"q": QueueOptions(max_attempts=attempts)})
-        async with app.open(url) as store:
+        async with app.open(shared) as store:
             assert (await store.get_queue("q")).options.max_attempts == attempts
             with pytest.raises(TrioQueueError, match="open on"):
-                async with app.open(url):
+                async with app.open(shared):
                     pass  # pragma: no cover
 
 

@@ -13,6 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.working import tq_store
 from trioqueue import (
     App,
     MessageState,
@@ -24,15 +25,14 @@ from trioqueue import (
     open_store,
 )
 
-MEMORY = "sqlite://:memory:"
+_ = tq_store
 HOUR = timedelta(hours=1)
 
 
 async def test_an_app_runs_its_delayed_and_failed_tasks_until_it_is_canceled(
-    autojump_clock: MockClock, tmp_path: Path
+    shared: str, autojump_clock: MockClock
 ) -> None:
     app = App()
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
     tried: list[float] = []
 
     @app.task(retry=RetryPolicy.fixed(60))
@@ -47,7 +47,7 @@ async def test_an_app_runs_its_delayed_and_failed_tasks_until_it_is_canceled(
         await trio.sleep_forever()
 
     async with trio.open_nursery() as nursery:
-        worker = await nursery.start(partial(app.run, url, concurrency=5))
+        worker = await nursery.start(partial(app.run, shared, concurrency=5))
         assert isinstance(worker, Worker)
         await flaky.options(delay_seconds=HOUR).enqueue()
         await endless.options(message_id="m").enqueue()
@@ -55,12 +55,13 @@ async def test_an_app_runs_its_delayed_and_failed_tasks_until_it_is_canceled(
         assert tried == [3600, 3660]
         assert worker.statistics().running == 1
         nursery.cancel_scope.cancel()
-    async with open_store(url) as store:
+    async with open_store(shared) as store:
         message = await store.get_message("default", "m")
         assert (message.state, message.attempt) == (MessageState.PENDING, 0)
 
 
 async def test_an_app_ends_when_its_worker_is_stopped(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     app = App()
@@ -70,7 +71,7 @@ async def test_an_app_ends_when_its_worker_is_stopped(
         await trio.sleep(10)
 
     async with trio.open_nursery() as nursery:
-        worker = await nursery.start(app.run, MEMORY)
+        worker = await nursery.start(app.run, anywhere)
         await work.enqueue()
         await trio.sleep(1)
         assert await worker.stop_gracefully()
@@ -78,6 +79,7 @@ async def test_an_app_ends_when_its_worker_is_stopped(
 
 
 async def test_an_app_works_only_on_the_queues_it_is_told_to(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     app = App()
@@ -92,16 +94,16 @@ async def test_an_app_works_only_on_the_queues_it_is_told_to(
         ran.append("b")
 
     async with trio.open_nursery() as nursery:
-        worker = await nursery.start(partial(app.run, MEMORY, queues=["b"]))
+        worker = await nursery.start(partial(app.run, anywhere, queues=["b"]))
         await one.enqueue()
         await (await two.enqueue()).wait()
         await trio.sleep(60)
         await worker.stop_gracefully()
     assert ran == ["b"]
     with pytest.raises(ValidationError, match="no handler for 'c'"):
-        await app.run(MEMORY, queues=["c"])
+        await app.run(anywhere, queues=["c"])
     with pytest.raises(ValidationError, match="nothing to work on"):
-        await App().run(MEMORY)
+        await App().run(anywhere)
 
 
 async def test_a_queue_deleted_before_the_start_is_a_clear_error(
@@ -149,14 +151,13 @@ trio.run(main)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("again", [False, True], ids=["once", "again"])
 def test_a_signal_lets_jobs_finish_and_a_second_one_cuts_them_off(
-    tmp_path: Path, number: signal.Signals, again: bool
+    shared: str, tmp_path: Path, number: signal.Signals, again: bool
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
-    seconds = 600 if again else 1
+    seconds = 600 if again else 0.5
     with subprocess.Popen(
-        [sys.executable, str(program), url, str(seconds)],
+        [sys.executable, str(program), shared, str(seconds)],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -174,7 +175,7 @@ def test_a_signal_lets_jobs_finish_and_a_second_one_cuts_them_off(
             process.kill()
 
     async def look() -> None:
-        async with open_store(url) as store:
+        async with open_store(shared) as store:
             message = await store.get_message("q", "m")
             if again:
                 assert (message.state, message.attempt) == (MessageState.PENDING, 0)

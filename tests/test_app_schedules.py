@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import trio
@@ -27,12 +26,8 @@ from trioqueue.testing import drain
 NINE = Calendar([Daily(times="09:00")])
 
 
-def url(path: Path) -> str:
-    return f"sqlite:///{path / 'jobs.db'}"
-
-
 async def test_a_declared_schedule_runs_its_task(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    shared: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     app = App()
     ran: list[tuple[str, int, str]] = []
@@ -45,29 +40,29 @@ async def test_a_declared_schedule_runs_its_task(
         assert job.message.priority == 4
         ran.append((kind, number, when))
 
-    async with app.open(url(tmp_path)) as store:
+    async with app.open(shared) as store:
         assert (await store.get_schedule("report")).queue == "reports"
         start = store.now()
         assert await drain(app, until=start + timedelta(days=3)) == 3
     assert ran == [("daily", 7, f"2000-01-0{day}T09:00:00Z") for day in (1, 2, 3)]
 
 
-async def test_opening_again_changes_nothing(tmp_path: Path) -> None:
+async def test_opening_again_changes_nothing(shared: str) -> None:
     app = App()
 
     @app.schedule(NINE)
     @app.task
     async def report() -> None: ...
 
-    async with app.open(url(tmp_path)) as store:
+    async with app.open(shared) as store:
         first = await store.get_schedule("report")
-    async with app.open(url(tmp_path)) as store:
+    async with app.open(shared) as store:
         assert await store.get_schedule("report") == first
     assert first.revision == 1
 
 
 async def test_a_changed_declaration_updates_and_nothing_is_deleted(
-    tmp_path: Path,
+    shared: str,
 ) -> None:
     old, new = App(), App()
     old.schedule(NINE)(_task(old, "report"))
@@ -75,9 +70,9 @@ async def test_a_changed_declaration_updates_and_nothing_is_deleted(
     new.schedule(Calendar([Daily(times="10:00")]), misfire=Misfire.skip())(
         _task(new, "report")
     )
-    async with old.open(url(tmp_path)) as store:
+    async with old.open(shared) as store:
         await store.pause_schedule("report", "by hand")
-    async with new.open(url(tmp_path)) as store:
+    async with new.open(shared) as store:
         report = await store.get_schedule("report")
         assert report.revision == 2
         assert report.misfire == Misfire.skip()
@@ -94,23 +89,23 @@ def _task(app: App, name: str) -> AsyncTask[[], None]:
 
 
 async def test_an_interval_keeps_counting_from_the_day_of_the_first_opening(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    shared: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     def make() -> App:
         app = App()
         app.schedule(Calendar([Daily(3)]))(_task(app, "every_three"))
         return app
 
-    async with make().open(url(tmp_path)) as store:
+    async with make().open(shared) as store:
         first = await store.get_schedule("every_three")
         assert first.next_run == datetime(2000, 1, 4, tzinfo=UTC)
     await trio.sleep(86_400)
-    async with make().open(url(tmp_path)) as store:
+    async with make().open(shared) as store:
         assert await store.get_schedule("every_three") == first
 
 
 async def test_a_declaration_that_has_come_to_its_end_does_no_harm(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    shared: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     def make() -> App:
         app = App()
@@ -118,37 +113,37 @@ async def test_a_declaration_that_has_come_to_its_end_does_no_harm(
         return app
 
     app = make()
-    async with app.open(url(tmp_path)) as store:
+    async with app.open(shared) as store:
         assert await drain(app, until=store.now() + timedelta(days=9)) == 2
-    async with make().open(url(tmp_path)) as store:
+    async with make().open(shared) as store:
         short = await store.get_schedule("short")
         assert short.state is ScheduleState.COMPLETED
         assert short.run_count == 2
 
 
 async def test_a_declaration_whose_end_has_passed_is_not_created(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    shared: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     app = App()
     over = datetime(1999, 1, 3, tzinfo=UTC)
     app.schedule(NINE, end_at=over)(_task(app, "over"))
     app.schedule(NINE)(_task(app, "report"))
-    async with app.open(url(tmp_path)) as store:
+    async with app.open(shared) as store:
         assert [each.id for each in await store.list_schedules()] == ["report"]
 
 
 async def test_an_end_moved_into_the_past_does_not_go_unnoticed(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    shared: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     def make(end_at: datetime | None) -> App:
         app = App()
         app.schedule(NINE, end_at=end_at)(_task(app, "report"))
         return app
 
-    async with make(None).open(url(tmp_path)):
+    async with make(None).open(shared):
         pass
     with pytest.raises(ValidationError, match="never runs"):
-        async with make(datetime(1999, 1, 3, tzinfo=UTC)).open(url(tmp_path)):
+        async with make(datetime(1999, 1, 3, tzinfo=UTC)).open(shared):
             pytest.fail("it opened, and the schedule would run on")
 
 
@@ -211,10 +206,10 @@ def test_when_must_be_a_cron_or_a_calendar() -> None:
 
 
 async def test_a_schedule_that_cannot_be_stored_keeps_the_app_closed(
-    tmp_path: Path,
+    shared: str,
 ) -> None:
     app = App()
     app.schedule(Calendar([Daily(0)]))(_task(app, "report"))
     with pytest.raises(ValidationError, match=r"interval: must be"):
-        async with app.open(url(tmp_path)):
+        async with app.open(shared):
             pytest.fail("it opened")

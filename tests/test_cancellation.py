@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import random
-import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from tests.helpers import assert_sound
+from tests.stepping import cancel_at
 from trioqueue import (
     Job,
     MessageNotFoundError,
@@ -29,6 +28,8 @@ from trioqueue import (
 
 QUEUE: Final = "jobs"
 MANY: Final = "many"
+TURNS: Final = 40
+"""How often something is canceled at a moment of real time."""
 OPTIONS: Final = QueueOptions(
     retention=RetentionPolicy.keep_forever(), retry=RetryPolicy.fixed(0)
 )
@@ -110,37 +111,6 @@ async def state(store: Store, message_id: str, queue: str = QUEUE) -> Any:
         return None
 
 
-class CancelAtStep(trio.abc.Instrument):
-    """Cancels a scope just before the n-th step of the task that makes this."""
-
-    def __init__(self, scope: trio.CancelScope, step: int) -> None:
-        self.task = trio.lowlevel.current_task()
-        self.scope = scope
-        self.left = step
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task is self.task:
-            self.left -= 1
-            if self.left == 0:
-                self.scope.cancel()
-
-
-async def cancel_at(step: int, call: Callable[[], Awaitable[Any]]) -> tuple[bool, bool]:
-    """Run a call, canceled at a step; return whether it returned, and was canceled."""
-    returned = False
-    with trio.CancelScope() as scope:
-        if step == 0:
-            scope.cancel()
-        instrument = CancelAtStep(scope, step)
-        trio.lowlevel.add_instrument(instrument)
-        try:
-            await call()
-            returned = True
-        finally:
-            trio.lowlevel.remove_instrument(instrument)
-    return returned, scope.cancel_called
-
-
 async def check(store: Store, call: Call, scene: Scene, *, returned: bool) -> None:
     """The call has happened or it has not: nothing in between."""
     held, waiting = CALLS[call] if returned else (RUNNING, PENDING)
@@ -172,11 +142,13 @@ async def make_queues(store: Store) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
-def test_a_call_canceled_at_any_checkpoint_has_done_nothing(call: Call) -> None:
+def test_a_call_canceled_at_any_checkpoint_has_done_nothing(
+    afresh: Callable[[], str], call: Call
+) -> None:
     steps: list[tuple[bool, bool]] = []
 
-    async def once(step: int) -> None:
-        async with open_store("sqlite://:memory:") as store:
+    async def once(step: int, url: str) -> None:
+        async with open_store(url) as store:
             await make_queues(store)
             scene = Scene()
             await scene.prepare(store, "")
@@ -187,7 +159,7 @@ def test_a_call_canceled_at_any_checkpoint_has_done_nothing(call: Call) -> None:
             steps.append((returned, canceled))
 
     for step in range(100):
-        trio.run(once, step, clock=MockClock(autojump_threshold=0))
+        trio.run(once, step, afresh(), clock=MockClock(autojump_threshold=0))
         if steps[-1] == (True, False):
             break
     assert steps[0] == (False, True)  # canceled before it began: a checkpoint
@@ -195,11 +167,13 @@ def test_a_call_canceled_at_any_checkpoint_has_done_nothing(call: Call) -> None:
     assert len(steps) > 2
 
 
-def test_a_waiting_claim_canceled_at_any_checkpoint_has_claimed_nothing() -> None:
+def test_a_waiting_claim_canceled_at_any_checkpoint_has_claimed_nothing(
+    afresh: Callable[[], str],
+) -> None:
     returned = []
 
-    async def once(step: int) -> None:
-        async with open_store("sqlite://:memory:") as store:
+    async def once(step: int, url: str) -> None:
+        async with open_store(url) as store:
             await make_queues(store)
 
             async def post_later() -> None:
@@ -213,7 +187,7 @@ def test_a_waiting_claim_canceled_at_any_checkpoint_has_claimed_nothing() -> Non
             assert await state(store, "m") is expected
 
     for step in range(100):
-        trio.run(once, step, clock=MockClock(autojump_threshold=0))
+        trio.run(once, step, afresh(), clock=MockClock(autojump_threshold=0))
         if returned[-1] == (True, False):
             break
     assert returned[-1] == (True, False)
@@ -226,12 +200,14 @@ class Ended:
     entered = left = False
 
 
-def test_a_lease_canceled_at_any_checkpoint_leaves_no_message_behind() -> None:
+def test_a_lease_canceled_at_any_checkpoint_leaves_no_message_behind(
+    afresh: Callable[[], str],
+) -> None:
     """Not yet taken, given back unharmed, or completed: never left running."""
     seen: list[tuple[bool, MessageState]] = []
 
-    async def once(step: int) -> bool:
-        async with open_store("sqlite://:memory:") as store:
+    async def once(step: int, url: str) -> bool:
+        async with open_store(url) as store:
             await make_queues(store)
             await store.post(QUEUE, 1, message_id="m")
             ended = Ended()
@@ -259,16 +235,18 @@ def test_a_lease_canceled_at_any_checkpoint_leaves_no_message_behind() -> None:
             return returned and not canceled
 
     for step in range(100):
-        if trio.run(once, step, clock=MockClock(autojump_threshold=0)):
+        if trio.run(once, step, afresh(), clock=MockClock(autojump_threshold=0)):
             break
     else:
         pytest.fail("the lease never came to its end")
     assert {(True, COMPLETED), (False, PENDING)} == set(seen)
 
 
-def test_an_error_in_a_leased_block_survives_cancellation_at_any_checkpoint() -> None:
-    async def once(step: int) -> bool:
-        async with open_store("sqlite://:memory:") as store:
+def test_an_error_in_a_leased_block_survives_cancellation_at_any_checkpoint(
+    afresh: Callable[[], str],
+) -> None:
+    async def once(step: int, url: str) -> bool:
+        async with open_store(url) as store:
             await store.create_queue(
                 QUEUE, QueueOptions(retry=RetryPolicy.fixed(0), max_attempts=5)
             )
@@ -297,31 +275,31 @@ def test_an_error_in_a_leased_block_survives_cancellation_at_any_checkpoint() ->
             return raised and not canceled and step > 20
 
     for step in range(30):
-        if trio.run(once, step, clock=MockClock(autojump_threshold=0)):
+        if trio.run(once, step, afresh(), clock=MockClock(autojump_threshold=0)):
             break
 
 
-def small_delay(turn: int, source: random.Random) -> float:
+def small_delay(turn: int, source: random.Random, url: str) -> float:
     """Draw a span about as long as a call takes; now and then none, or no limit."""
-    return {0: math.inf, 1: 0.0}.get(turn % 10, source.expovariate(1 / 0.0004))
+    usual = 0.0004 if url.startswith("sqlite:") else 0.0015
+    return {0: math.inf, 1: 0.0}.get(turn % 10, source.expovariate(1 / usual))
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 def test_calls_canceled_at_any_moment_of_real_time_happen_wholly_or_not_at_all(
-    call: Call, tmp_path: Path
+    shared: str, call: Call
 ) -> None:
-    path = tmp_path / "jobs.db"
     source = random.Random(call.__name__)
     tally = {True: 0, False: 0}
 
     async def main() -> None:
-        async with open_store(f"sqlite:///{path}", durability="relaxed") as store:
+        async with open_store(shared, durability="relaxed") as store:
             await make_queues(store)
-            for turn in range(100):
+            for turn in range(TURNS):
                 scene = Scene()
                 await scene.prepare(store, f"-{turn}")
                 returned = False
-                with trio.move_on_after(small_delay(turn, source)):
+                with trio.move_on_after(small_delay(turn, source, shared)):
                     jobs = await call(store, scene)
                     returned = True
                 tally[returned] += 1
@@ -332,25 +310,23 @@ def test_calls_canceled_at_any_moment_of_real_time_happen_wholly_or_not_at_all(
 
     trio.run(main)
     assert all(tally.values()), tally  # some were canceled, some were not
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert_sound(shared)
 
 
 def test_leases_canceled_at_any_moment_of_real_time_leave_no_message_behind(
-    tmp_path: Path,
+    shared: str,
 ) -> None:
     source = random.Random(1)
     seen = set()
 
     async def main() -> None:
-        url = f"sqlite:///{tmp_path / 'jobs.db'}"
-        async with open_store(url, durability="relaxed") as store:
+        async with open_store(shared, durability="relaxed") as store:
             await make_queues(store)
-            for turn in range(100):
+            for turn in range(TURNS):
                 name = f"m{turn}"
                 await store.post(QUEUE, 1, message_id=name)
                 left = False
-                with trio.move_on_after(3 * small_delay(turn, source)):
+                with trio.move_on_after(3 * small_delay(turn, source, shared)):
                     async with store.lease(QUEUE):
                         await trio.sleep(source.uniform(0, 0.001))
                         left = True
@@ -367,11 +343,11 @@ def test_leases_canceled_at_any_moment_of_real_time_leave_no_message_behind(
 
 
 def test_opening_a_store_canceled_at_any_checkpoint_leaves_it_usable(
-    tmp_path: Path,
+    shared: str,
 ) -> None:
     async def once(step: int) -> tuple[bool, bool]:
         async def body() -> None:
-            async with open_store(f"sqlite:///{tmp_path / 'jobs.db'}") as store:
+            async with open_store(shared) as store:
                 await store.create_queue(QUEUE)
                 await store.post(QUEUE, 1)
 

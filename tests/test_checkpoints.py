@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import pytest
@@ -15,6 +14,8 @@ from trioqueue import (
     BulkMode,
     Calendar,
     Job,
+    MessageFilter,
+    MessageSelection,
     NewMessage,
     QueueOptions,
     RetentionPolicy,
@@ -27,6 +28,7 @@ from trioqueue.schedules import (
     BusinessCalendar,
     Daily,
 )
+from trioqueue.store.operations.workers import Registration
 from trioqueue.store.wakeups import ReadySignal
 
 QUEUE: Final = "jobs"
@@ -73,6 +75,11 @@ async def scheduled(store: Store) -> None:
 
 async def office(store: Store) -> None:
     await store.put_business_calendar(OFFICE)
+
+
+async def registered(store: Store) -> int:
+    about = Registration("w", "host", 1, "1", (QUEUE,), 1, None)
+    return await store.register_worker(about)
 
 
 # For each method: what is made ready first, and calls that must be checkpoints.
@@ -141,6 +148,39 @@ METHODS: Final[dict[str, tuple[Callable[[Store], Awaitable[Any]], list[Any]]]] =
     "delete_dead_letter": (dead, [lambda s, name: s.delete_dead_letter(QUEUE, name)]),
     "purge_dead_letters": (dead, [lambda s, _: s.purge_dead_letters(QUEUE)] * 2),
     "dead_letter_stats": (dead, [lambda s, _: s.dead_letter_stats(QUEUE)]),
+    "find_messages": (
+        dead,
+        [
+            lambda s, _: s.find_messages(),
+            lambda s, name: s.find_messages(after=(QUEUE, name)),
+        ],
+    ),
+    "count_messages": (nothing, [lambda s, _: s.count_messages()]),
+    "select_messages": (
+        dead,
+        [
+            lambda s, _: s.select_messages(),
+            lambda s, _: s.select_messages(MessageFilter(ids=[])),
+            lambda s, _: s.select_messages(MessageFilter(dead_letters_under=QUEUE)),
+        ],
+    ),
+    "cancel_matching": (
+        lambda s: s.post(QUEUE, 1),
+        [lambda s, _: s.cancel_matching(MessageFilter())] * 2,
+    ),
+    "requeue_matching": (
+        dead,
+        [
+            lambda s, _: s.requeue_matching(MessageFilter()),
+            lambda s, _: s.requeue_matching(
+                MessageSelection(MessageFilter(ids=[]), {})
+            ),
+        ],
+    ),
+    "delete_matching": (
+        dead,
+        [lambda s, _: s.delete_matching(MessageFilter())] * 2,
+    ),
     "promote_due_messages": (nothing, [lambda s, _: s.promote_due_messages()]),
     "next_due": (nothing, [lambda s, _: s.next_due()]),
     "find_expired_messages": (job_of, [lambda s, _: s.find_expired_messages()]),
@@ -153,9 +193,24 @@ METHODS: Final[dict[str, tuple[Callable[[Store], Awaitable[Any]], list[Any]]]] =
         [lambda s, _: s.reclaim_expired_messages([])],
     ),
     "next_expiry": (job_of, [lambda s, _: s.next_expiry()]),
+    "end_stopped_clients": (job_of, [lambda s, _: s.end_stopped_clients([], [])]),
     "clean_up_batch": (finished, [lambda s, _: s.clean_up_batch()]),
     "prune_receipts_batch": (finished, [lambda s, _: s.prune_receipts_batch()]),
+    "measure": (job_of, [lambda s, _: s.measure()]),
     "next_release": (finished, [lambda s, _: s.next_release()]),
+    "register_worker": (nothing, [lambda s, _: registered(s)]),
+    "beat_worker": (
+        registered,
+        [
+            lambda s, number: s.beat_worker(number, running=1),
+            lambda s, number: s.beat_worker(number + 1, running=1),
+        ],
+    ),
+    "deregister_worker": (registered, [lambda s, n: s.deregister_worker(n)] * 2),
+    "list_workers": (registered, [lambda s, _: s.list_workers()]),
+    "explain": (job_of, [lambda s, job: s.explain(QUEUE, job.message_id)]),
+    "overview": (scheduled, [lambda s, _: s.overview()]),
+    "quiet_worker": (registered, [lambda s, _: s.quiet_worker("w")] * 2),
     "create_schedule": (nothing, [lambda s, _: s.create_schedule(DAILY)] * 2),
     "update_schedule": (scheduled, [lambda s, _: s.update_schedule(DAILY)]),
     "get_schedule": (scheduled, [lambda s, _: s.get_schedule("s")]),
@@ -196,11 +251,11 @@ def test_every_async_method_is_tried() -> None:
 
 @pytest.mark.parametrize("virtual", [True, False], ids=["virtual", "real"])
 @pytest.mark.parametrize("method", METHODS)
-def test_it_is_a_checkpoint(method: str, virtual: bool, tmp_path: Path) -> None:
+def test_it_is_a_checkpoint(shared: str, method: str, virtual: bool) -> None:
     prepare, calls = METHODS[method]
 
     async def main() -> None:
-        async with open_store(f"sqlite:///{tmp_path / 'jobs.db'}") as store:
+        async with open_store(shared) as store:
             await store.create_queue(QUEUE, OPTIONS)
             subject = await prepare(store)
             for call in calls:
@@ -210,8 +265,10 @@ def test_it_is_a_checkpoint(method: str, virtual: bool, tmp_path: Path) -> None:
     trio.run(main, clock=MockClock(autojump_threshold=0) if virtual else None)
 
 
-async def test_reclaiming_is_a_checkpoint(autojump_clock: MockClock) -> None:
-    async with open_store("sqlite://:memory:") as store:
+async def test_reclaiming_is_a_checkpoint(
+    anywhere: str, autojump_clock: MockClock
+) -> None:
+    async with open_store(anywhere) as store:
         await store.create_queue(QUEUE, OPTIONS)
         await job_of(store)
         autojump_clock.jump(31)
@@ -222,10 +279,11 @@ async def test_reclaiming_is_a_checkpoint(autojump_clock: MockClock) -> None:
 
 
 async def test_opening_a_store_and_both_ends_of_a_lease_are_checkpoints(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     with assert_checkpoints():
-        manager = open_store("sqlite://:memory:")
+        manager = open_store(anywhere)
         store = await manager.__aenter__()
     await store.create_queue(QUEUE, OPTIONS)
     await store.post(QUEUE, 1)

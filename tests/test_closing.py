@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -20,22 +19,16 @@ REAL_AND_VIRTUAL: Final = pytest.mark.parametrize(
 )
 
 
-def url_of(path: Path) -> str:
-    return f"sqlite:///{path}"
-
-
 def clock_of(virtual: bool) -> MockClock | None:
     return MockClock(autojump_threshold=0) if virtual else None
 
 
 @REAL_AND_VIRTUAL
-@pytest.mark.parametrize("memory", [True, False], ids=["memory", "file"])
 def test_a_closed_store_says_so_whatever_is_asked_of_it(
-    memory: bool, tmp_path: Path, virtual: bool
+    everywhere: str, virtual: bool
 ) -> None:
     async def main() -> None:
-        url = "sqlite://:memory:" if memory else url_of(tmp_path / "jobs.db")
-        async with open_store(url) as store:
+        async with open_store(everywhere) as store:
             await store.create_queue(QUEUE)
             await store.post(QUEUE, 1)
             (job,) = await store.claim(QUEUE)
@@ -61,9 +54,8 @@ def test_a_closed_store_says_so_whatever_is_asked_of_it(
 
 
 @REAL_AND_VIRTUAL
-@pytest.mark.parametrize("memory", [True, False], ids=["memory", "file"])
 def test_tasks_that_wait_for_messages_are_told_when_the_store_closes(
-    memory: bool, tmp_path: Path, virtual: bool
+    everywhere: str, virtual: bool
 ) -> None:
     told: list[str] = []
 
@@ -78,9 +70,8 @@ def test_tasks_that_wait_for_messages_are_told_when_the_store_closes(
         told.append("wait_finished")
 
     async def main() -> None:
-        url = "sqlite://:memory:" if memory else url_of(tmp_path / "jobs.db")
         with trio.fail_after(30):
-            async with trio.open_nursery() as nursery, open_store(url) as store:
+            async with trio.open_nursery() as nursery, open_store(everywhere) as store:
                 await store.create_queue(QUEUE)
                 await store.post(QUEUE, 1, message_id="m")
                 await store.claim(QUEUE)
@@ -93,10 +84,10 @@ def test_tasks_that_wait_for_messages_are_told_when_the_store_closes(
 
 
 def test_an_error_of_the_block_comes_out_of_an_open_store_as_it_was(
-    tmp_path: Path,
+    everywhere: str,
 ) -> None:
     async def main() -> None:
-        async with open_store(url_of(tmp_path / "jobs.db")):
+        async with open_store(everywhere):
             message = "mine"
             raise KeyError(message)
 
@@ -104,9 +95,9 @@ def test_an_error_of_the_block_comes_out_of_an_open_store_as_it_was(
         trio.run(main)
 
 
-def test_no_thread_is_left_behind(tmp_path: Path) -> None:
+def test_no_thread_is_left_behind(everywhere: str) -> None:
     async def main() -> None:
-        async with open_store(url_of(tmp_path / "jobs.db")) as store:
+        async with open_store(everywhere) as store:
             await store.create_queue(QUEUE)
             await store.get_queue(QUEUE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -18,28 +19,33 @@ from trioqueue.store.operations import schedule_fire
 pytestmark = pytest.mark.usefixtures("every")
 _ = every
 QUEUE: Final = "jobs"
-MEMORY: Final = "sqlite://:memory:"
+FIRE: Final[Any] = schedule_fire.fire
+
+
+def fire_watched(pruned: list[int], context: Any, plans: Any) -> Any:
+    """Fire, and count in the last number how many histories are cut short."""
+    operation = FIRE(context, plans)
+    answer = None
+    while True:
+        try:
+            query = operation.send(answer)
+        except StopIteration as stop:
+            return stop.value
+        pruned[-1] += getattr(query, "name", "") == "prune_schedule_runs"
+        answer = yield query
 
 
 async def test_schedules_that_run_in_step_do_not_forget_all_at_once(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    anywhere: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schedule_fire, "HISTORY_KEPT", 50)
     monkeypatch.setattr(schedule_fire, "PRUNE_EVERY", 10)
     pruned: list[int] = []
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         await store.create_queue(QUEUE)
         for number in range(10):
             await store.create_schedule(schedule(1, id=f"s{number}"))
-        run = type(store._executor._connection)._run  # type: ignore[attr-defined]
-
-        def watching(self: Any, query: Any) -> Any:
-            if getattr(query, "name", None) == "prune_schedule_runs":
-                pruned[-1] += 1
-            return run(self, query)
-
-        connection = type(store._executor._connection)  # type: ignore[attr-defined]
-        monkeypatch.setattr(connection, "_run", watching)
+        monkeypatch.setattr(schedule_fire, "fire", partial(fire_watched, pruned))
         service = CronProcessorService(store)
         for _ in range(20):
             pruned.append(0)
@@ -49,10 +55,11 @@ async def test_schedules_that_run_in_step_do_not_forget_all_at_once(
 
 
 async def test_long_counts_are_done_in_bounded_batches(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     """Nothing is posted, and a stop comes late, while a batch counts."""
-    async with open_store(MEMORY) as store:
+    async with open_store(anywhere) as store:
         await store.create_queue(QUEUE)
         for number in range(5):
             await store.create_schedule(schedule(60, id=f"s{number}"))
@@ -67,10 +74,12 @@ async def occupy_a_thread(until: threading.Event) -> None:
     await trio.to_thread.run_sync(until.wait)
 
 
-async def test_missed_runs_are_counted_while_all_of_trios_threads_are_busy() -> None:
+async def test_missed_runs_are_counted_while_all_of_trios_threads_are_busy(
+    anywhere: str,
+) -> None:
     clock = SteppedClock()
     free = threading.Event()
-    async with open_store(MEMORY, clock=clock) as store:
+    async with open_store(anywhere, clock=clock) as store:
         await store.create_queue(QUEUE)
         await store.create_schedule(schedule(60))
         clock.advance(3600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.scheduling import every, posted, schedule
-from tests.test_cancellation import cancel_at
+from tests.stepping import cancel_at
 from trioqueue import Store, open_store
 from trioqueue.services import CronProcessorService
 from trioqueue.store.operations import schedule_fire
@@ -18,18 +19,19 @@ from trioqueue.store.operations import schedule_fire
 pytestmark = pytest.mark.usefixtures("every")
 _ = every
 QUEUE: Final = "jobs"
-MEMORY: Final = "sqlite://:memory:"
 
 
 async def fire(store: Store) -> None:
     await store.fire_due_schedules("cron")
 
 
-def test_a_batch_canceled_at_any_checkpoint_posts_each_occurrence_once() -> None:
+def test_a_batch_canceled_at_any_checkpoint_posts_each_occurrence_once(
+    afresh: Callable[[], str],
+) -> None:
     steps: list[tuple[bool, bool]] = []
 
-    async def once(step: int) -> None:
-        async with open_store(MEMORY) as store:
+    async def once(step: int, url: str) -> None:
+        async with open_store(url) as store:
             await store.create_queue(QUEUE)
             for number in range(50):
                 await store.create_schedule(schedule(3600, id=f"s{number}"))
@@ -44,7 +46,7 @@ def test_a_batch_canceled_at_any_checkpoint_posts_each_occurrence_once() -> None
             steps.append((returned, canceled))
 
     for step in range(100):
-        trio.run(once, step, clock=MockClock(autojump_threshold=0))
+        trio.run(once, step, afresh(), clock=MockClock(autojump_threshold=0))
         if steps[-1] == (True, False):
             break
     assert steps[0] == (False, True)
@@ -63,13 +65,13 @@ class Broken(Exception):
     "change", ["nothing", "pause", "update", "clock", "delete"], ids=str
 )
 def test_a_fire_broken_at_any_statement_leaves_nothing_and_runs_once_later(
-    monkeypatch: pytest.MonkeyPatch, change: str
+    afresh: Callable[[], str], monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """A crash rolls the transaction back; then the world may change; then again."""
     broken: list[bool] = []
 
-    async def once(step: int) -> None:
-        async with open_store(MEMORY) as store:
+    async def once(step: int, url: str) -> None:
+        async with open_store(url) as store:
             await store.create_queue(QUEUE)
             await store.create_schedule(schedule(3600))
             await store.create_schedule(schedule(1800, id="t"))
@@ -89,7 +91,7 @@ def test_a_fire_broken_at_any_statement_leaves_nothing_and_runs_once_later(
             assert names == [f"s:2000-01-01T0{hour}:00:00Z" for hour in hours]
 
     for step in range(100):
-        trio.run(once, step, clock=MockClock(autojump_threshold=0))
+        trio.run(once, step, afresh(), clock=MockClock(autojump_threshold=0))
         if not broken[-1]:
             break
     assert not broken[-1]  # every statement has been tried

@@ -9,11 +9,12 @@ import trio
 from trio.testing import MockClock
 
 from tests.scheduling import at, every, schedule
+from tests.working import tq_store
 from trioqueue import App, Misfire
 from trioqueue.testing import drain
 
 pytestmark = pytest.mark.usefixtures("every")
-_ = every
+_ = every, tq_store
 
 
 async def make(app: App, **settings: object) -> list[float]:

@@ -160,6 +160,7 @@ async def test_statistics_say_what_a_service_has_done_and_what_comes_next(
             "cron",
             "calendar",
             "cleanup",
+            "metrics_reporter",
         }
         found = services.scheduler.statistics()
         assert found.running

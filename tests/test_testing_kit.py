@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -65,55 +66,63 @@ async def test_the_app_fixture_is_open_on_the_store_fixture(
     assert await handle.wait() == 8
 
 
+@pytest.fixture
+async def app_anywhere(anywhere: str) -> AsyncIterator[App]:
+    """A new app that is open on any kind of store: tests need not use our fixtures."""
+    app = App()
+    async with app.open(anywhere):
+        yield app
+
+
 async def test_drain_runs_what_handlers_enqueue_but_nothing_delayed(
-    autojump_clock: MockClock, tq_app: App
+    autojump_clock: MockClock, app_anywhere: App
 ) -> None:
-    @tq_app.task
+    @app_anywhere.task
     async def count(number: int) -> None:
         if number:
             await count.enqueue(number - 1)
 
     await count.enqueue(3)
     later = await count.options(delay_seconds=60).enqueue(0)
-    assert await drain(tq_app, concurrency=1) == 4
-    assert await drain(tq_app) == 0
+    assert await drain(app_anywhere, concurrency=1) == 4
+    assert await drain(app_anywhere) == 0
     assert trio.current_time() == 0
-    message = await tq_app.store.get_message(later.queue, later.message_id)
+    message = await app_anywhere.store.get_message(later.queue, later.message_id)
     assert message.state is MessageState.INVISIBLE
 
 
 async def test_drain_until_goes_from_one_due_instant_to_the_next(
-    autojump_clock: MockClock, tq_app: App
+    autojump_clock: MockClock, app_anywhere: App
 ) -> None:
     seen: list[float] = []
 
-    @tq_app.task(retry=RetryPolicy.fixed(100), max_attempts=3)
+    @app_anywhere.task(retry=RetryPolicy.fixed(100), max_attempts=3)
     async def fail() -> None:
         seen.append(trio.current_time())
         await trio.lowlevel.checkpoint()
         raise ValueError
 
     await fail.enqueue()
-    start = tq_app.store.now()
-    assert await drain(tq_app, until=start + timedelta(seconds=150)) == 2
+    start = app_anywhere.store.now()
+    assert await drain(app_anywhere, until=start + timedelta(seconds=150)) == 2
     assert trio.current_time() == 100
-    assert await drain(tq_app, until=start + timedelta(days=365)) == 1
+    assert await drain(app_anywhere, until=start + timedelta(days=365)) == 1
     assert seen == [0, 100, 200]
-    assert await drain(tq_app, until=start + timedelta(days=365)) == 0
+    assert await drain(app_anywhere, until=start + timedelta(days=365)) == 0
 
 
 async def test_drain_takes_back_what_a_dead_worker_held(
-    autojump_clock: MockClock, tq_app: App
+    autojump_clock: MockClock, app_anywhere: App
 ) -> None:
-    @tq_app.task(retry=RetryPolicy.fixed(0))
+    @app_anywhere.task(retry=RetryPolicy.fixed(0))
     async def work() -> str:
         await trio.lowlevel.checkpoint()
         return "done"
 
     handle = await work.enqueue()
-    await tq_app.store.claim(handle.queue)
-    until = tq_app.store.now() + timedelta(hours=1)
-    assert await drain(tq_app, until=until) == 1
+    await app_anywhere.store.claim(handle.queue)
+    until = app_anywhere.store.now() + timedelta(hours=1)
+    assert await drain(app_anywhere, until=until) == 1
     assert await handle.wait() == "done"
 
 

@@ -53,7 +53,7 @@ def dive(depth: int) -> int:
     ids=["error", "group", "mixed-group", "exit", "unspeakable", "recursion"],
 )
 async def test_a_handler_that_raises_has_failed_and_the_worker_goes_on(
-    autojump_clock: MockClock, error: BaseException | None, kind: str
+    anywhere: str, autojump_clock: MockClock, error: BaseException | None, kind: str
 ) -> None:
     async def handler(job: Job) -> None:
         await trio.lowlevel.checkpoint()
@@ -62,7 +62,7 @@ async def test_a_handler_that_raises_has_failed_and_the_worker_goes_on(
         else:
             raise error
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         message = await run_one(store, handler)
         assert message.state is MessageState.INVISIBLE
         assert message.attempts[0].outcome == "failed"
@@ -71,23 +71,26 @@ async def test_a_handler_that_raises_has_failed_and_the_worker_goes_on(
 
 
 async def test_a_plain_function_as_handler_fails_with_advice(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     def handler(job: Job) -> Any:
         return None
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         message = await run_one(store, handler)
         assert message.attempts[0].error_type == "TypeError"
         assert "async" in str(message.attempts[0].error_message)
 
 
-async def test_a_result_that_is_no_json_is_a_failure(autojump_clock: MockClock) -> None:
+async def test_a_result_that_is_no_json_is_a_failure(
+    anywhere: str, autojump_clock: MockClock
+) -> None:
     async def handler(job: Job) -> object:
         await trio.lowlevel.checkpoint()
         return object()
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         message = await run_one(store, handler)
         assert message.state is MessageState.INVISIBLE
         assert message.attempts[0].error_type == "trioqueue.errors.ValidationError"
@@ -105,6 +108,7 @@ async def test_a_result_that_is_no_json_is_a_failure(autojump_clock: MockClock) 
     ids=["retry-in", "retry", "snooze", "discard"],
 )
 async def test_a_signal_decides_how_the_attempt_ends(  # noqa: PLR0917  its parameters
+    anywhere: str,
     autojump_clock: MockClock,
     signal: Exception,
     state: MessageState,
@@ -116,7 +120,7 @@ async def test_a_signal_decides_how_the_attempt_ends(  # noqa: PLR0917  its para
         await trio.lowlevel.checkpoint()
         raise ExceptionGroup("nursery", [signal]) if grouped else signal
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         message = await run_one(store, handler)
         assert (message.state, message.attempt) == (state, attempt)
         if due is None:
@@ -128,13 +132,14 @@ async def test_a_signal_decides_how_the_attempt_ends(  # noqa: PLR0917  its para
 
 
 async def test_ctrl_c_in_a_handler_propagates_and_the_job_is_given_back(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     async def handler(job: Job) -> None:
         await trio.lowlevel.checkpoint()
         raise KeyboardInterrupt
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         message = await store.post(QUEUE, 1)
         with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
             await Worker(store, {QUEUE: handler}).run_once()
@@ -149,6 +154,7 @@ async def test_ctrl_c_in_a_handler_propagates_and_the_job_is_given_back(
     ("operation", "least"), [(claim, 10), (heartbeat, 5)], ids=["claim", "heartbeat"]
 )
 async def test_the_worker_goes_on_by_itself_when_the_database_is_back(
+    anywhere: str,
     autojump_clock: MockClock,
     monkeypatch: pytest.MonkeyPatch,
     operation: Any,
@@ -157,7 +163,7 @@ async def test_the_worker_goes_on_by_itself_when_the_database_is_back(
     async def handler(job: Job) -> None:
         await trio.sleep(100)
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         tries = fail_while(monkeypatch, store, operation, 20)
         async with working(Worker(store, {QUEUE: handler})):
             message = await store.post(QUEUE, 1)
@@ -168,9 +174,9 @@ async def test_the_worker_goes_on_by_itself_when_the_database_is_back(
 
 
 async def test_an_end_that_cannot_be_stored_is_tried_again_after_the_lease(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    anywhere: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         fail_while(monkeypatch, store, end, 20)
         async with working(Worker(store, {QUEUE: nothing})):
             message = await store.post(QUEUE, 1)
@@ -184,9 +190,10 @@ async def test_an_end_that_cannot_be_stored_is_tried_again_after_the_lease(
 
 
 async def test_a_result_that_is_no_json_does_no_harm_when_the_lease_is_lost(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
 
         async def handler(job: Job) -> object:
             # Behind the worker's back the attempt has ended, and well.
@@ -200,13 +207,13 @@ async def test_a_result_that_is_no_json_does_no_harm_when_the_lease_is_lost(
 
 
 async def test_a_result_that_is_no_json_does_no_harm_while_the_database_is_away(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    anywhere: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def handler(job: Job) -> object:
         await trio.lowlevel.checkpoint()
         return object()
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         tries = fail_while(monkeypatch, store, end, 10)
         worker = Worker(store, {QUEUE: handler})
         await store.post(QUEUE, 1)
@@ -219,13 +226,13 @@ async def test_a_result_that_is_no_json_does_no_harm_while_the_database_is_away(
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "soon"])
 @pytest.mark.parametrize("kind", [Retry, Snooze])
 async def test_a_signal_with_a_delay_that_cannot_be_is_a_failure(
-    autojump_clock: MockClock, kind: Any, seconds: Any
+    anywhere: str, autojump_clock: MockClock, kind: Any, seconds: Any
 ) -> None:
     async def handler(job: Job) -> None:
         await trio.lowlevel.checkpoint()
         raise kind(in_seconds=seconds)
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         message = await run_one(store, handler)
         assert message.state is MessageState.INVISIBLE
         assert message.attempts[0].error_type == "trioqueue.errors.ValidationError"
@@ -233,13 +240,14 @@ async def test_a_signal_with_a_delay_that_cannot_be_is_a_failure(
 
 
 async def test_ctrl_c_propagates_alone_out_of_a_group(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     async def handler(job: Job) -> None:
         await trio.lowlevel.checkpoint()
         raise BaseExceptionGroup("both", [KeyboardInterrupt(), ValueError()])
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         message = await store.post(QUEUE, 1)
         with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
             await Worker(store, {QUEUE: handler}).run_once()
@@ -248,13 +256,14 @@ async def test_ctrl_c_propagates_alone_out_of_a_group(
 
 
 async def test_ctrl_c_in_one_job_gives_the_others_back_too(
+    anywhere: str,
     autojump_clock: MockClock,
 ) -> None:
     async def handler(job: Job) -> None:
         await trio.sleep(1 if job.payload == "strikes" else 1000)
         raise KeyboardInterrupt
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         for payload in ("sleeps", "strikes", "sleeps"):
             await store.post(QUEUE, payload)
         with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
@@ -267,7 +276,7 @@ async def test_ctrl_c_in_one_job_gives_the_others_back_too(
 
 
 async def test_run_once_says_that_the_database_is_away(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    anywhere: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The jobs in hand are brought to their end first."""
 
@@ -277,7 +286,7 @@ async def test_run_once_says_that_the_database_is_away(
         else:
             await trio.sleep(100)
 
-    async with store_with() as store:
+    async with store_with(url=anywhere) as store:
         await store.post(QUEUE, "quick")
         await store.post(QUEUE, "slow")
         worker = Worker(store, {QUEUE: handler})

@@ -11,7 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.working import OPTIONS, QUEUE
+from tests.stepping import AtStep
+from tests.working import OPTIONS, QUEUE, tq_store
 from trioqueue import (
     App,
     Job,
@@ -22,6 +23,8 @@ from trioqueue import (
     Worker,
     open_store,
 )
+
+_ = tq_store
 
 
 def sleeping(seconds: float) -> Callable[[Job], Awaitable[None]]:
@@ -185,26 +188,15 @@ async def test_what_a_handler_raises_while_it_is_cut_off_is_its_failure(
     assert message.attempts[0].error_message == "in its cleanup"
 
 
-class AtStep(trio.abc.Instrument):
-    """Does something once, just before the n-th step of any task from now on."""
-
-    def __init__(self, step: int, act: Callable[[], object]) -> None:
-        self.left = step
-        self.act = act
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.act()
-
-
 @pytest.mark.parametrize("how", ["cancel", "stop", "cut off"])
-def test_a_worker_ended_at_any_step_leaves_nothing_in_its_hands(how: str) -> None:
+def test_a_worker_ended_at_any_step_leaves_nothing_in_its_hands(
+    afresh: Callable[[], str], how: str
+) -> None:
     """Each message is done, or as if it had never been claimed."""
     ends: set[str] = set()
 
-    async def run(step: int) -> bool:
-        async with open_store("sqlite://:memory:") as store:
+    async def run(step: int, url: str) -> bool:
+        async with open_store(url) as store:
             await store.create_queue(QUEUE, OPTIONS)
             await store.post_many(QUEUE, [NewMessage(n) for n in range(4)])
             worker = Worker(store, {QUEUE: sleeping(0)}, concurrency=2)
@@ -238,7 +230,7 @@ def test_a_worker_ended_at_any_step_leaves_nothing_in_its_hands(how: str) -> Non
             return False
 
     for step in range(1, 1000):
-        if trio.run(run, step, clock=MockClock(autojump_threshold=0)):
+        if trio.run(run, step, afresh(), clock=MockClock(autojump_threshold=0)):
             break
     else:
         pytest.fail("the messages were never done")
@@ -246,7 +238,7 @@ def test_a_worker_ended_at_any_step_leaves_nothing_in_its_hands(how: str) -> Non
     assert len(ends) > 1, ends
 
 
-async def test_a_thread_that_does_not_end_holds_up_no_stop() -> None:
+async def test_a_thread_that_does_not_end_holds_up_no_stop(anywhere: str) -> None:
     app = App()
     begun, go_on = threading.Event(), threading.Event()
 
@@ -257,7 +249,7 @@ async def test_a_thread_that_does_not_end_holds_up_no_stop() -> None:
 
     with trio.fail_after(30):
         async with (
-            app.open("sqlite://:memory:") as store,
+            app.open(anywhere) as store,
             trio.open_nursery() as nursery,
         ):
             await block.options(message_id="m").enqueue()

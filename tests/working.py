@@ -18,8 +18,8 @@ from trioqueue import (
     Store,
     StoreUnavailableError,
     Worker,
+    open_store,
 )
-from trioqueue.testing import virtual_store
 
 Handler = Callable[[Job], Awaitable[Any]]
 QUEUE: Final = "jobs"
@@ -32,9 +32,20 @@ async def nothing(job: Job) -> None:
     await trio.lowlevel.checkpoint()
 
 
+@pytest.fixture
+async def tq_store(anywhere: str) -> AsyncIterator[Store]:
+    """Stand in for the fixture of the testing kit, wherever a store can be."""
+    async with open_store(anywhere) as store:
+        yield store
+
+
 @asynccontextmanager
-async def store_with(*queues: str) -> AsyncIterator[Store]:
-    async with virtual_store() as store:
+async def store_with(
+    *queues: str, url: str = "sqlite://:memory:"
+) -> AsyncIterator[Store]:
+    """Open a store on virtual time, with these queues, or with `QUEUE`."""
+    async with open_store(url) as store:
+        assert store.clock.is_virtual
         for queue in queues or (QUEUE,):
             await store.create_queue(queue, OPTIONS)
         yield store

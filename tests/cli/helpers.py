@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import pytest
 import trio
 from click.testing import CliRunner
 
@@ -33,6 +35,9 @@ _PIPES: dict[str, Any] = {
     "stderr": subprocess.PIPE,
     "encoding": "utf-8",
 }
+
+on_both = pytest.mark.parametrize("tq", ["file", "postgres"], indirect=True)
+"""Run a test of a command on each kind of database."""
 
 UNSET = ("TRIOQUEUE_DB", "TRIOQUEUE_OUTPUT", "TRIOQUEUE_DEBUG", "COLUMNS")
 
@@ -56,12 +61,12 @@ class Outcome(NamedTuple):
 
 
 class Cli:
-    """Runs `trioqueue` on a database in the test's own directory."""
+    """Runs `trioqueue` on a database: a file in the test's own directory, or any."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, url: str | None = None) -> None:
         self.directory = directory
         self.file = directory / "jobs.db"
-        self.url = f"sqlite:///{self.file}"
+        self.url = f"sqlite:///{self.file}" if url is None else url
 
     def __call__(
         self,
@@ -99,11 +104,11 @@ class Cli:
         self, *args: str, env: dict[str, str] | None = None, **options: Any
     ) -> Iterator[subprocess.Popen[str]]:
         """Run `python -m trioqueue` in the test's directory beside the block."""
+        settings: dict[str, Any] = {"cwd": self.directory} | _PIPES | options
         with subprocess.Popen(
             [sys.executable, "-m", "trioqueue", *args],
-            cwd=self.directory,
             env=self.environment(env),
-            **_PIPES | options,
+            **settings,
         ) as process:
             try:
                 yield process
@@ -152,9 +157,10 @@ class Cli:
 def press_ctrl_c(process: subprocess.Popen[str]) -> str:
     """Interrupt a process that waits for input; return its standard error.
 
-    Python misses a signal that comes just before it begins to wait, so, as people do,
-    this presses again.
+    Python misses a signal that comes just before it begins to wait, so this takes its
+    time, as people do, and presses again.
     """
+    time.sleep(0.1)
     for _ in range(10):
         process.send_signal(signal.SIGINT)
         try:

@@ -82,7 +82,7 @@ def test_running_messages_are_refused_in_the_words_of_the_command(full: Cli) -> 
     assert "1 message is running" in outcome.err
     assert "--running expire" in outcome.err
     outcome = full("copy", full.url, other.url, "--running", "expire")
-    assert "1 of them run, and expire in TO" in outcome.err
+    assert "1 of them run, and expire there" in outcome.err
 
 
 def test_a_database_that_is_not_there_is_not_made(tq: Cli) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import signal
+import socket
 import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,7 @@ import attrs
 import pytest
 
 from tests.cli.helpers import Cli
+from tests.metrics.scraping import Scrape
 from trioqueue.cli.demonstration import audit as audits
 from trioqueue.cli.demonstration import coordinator
 from trioqueue.cli.demonstration.files import measure, message_id_of
@@ -123,6 +129,52 @@ def test_a_run_passes_and_leaves_nothing_behind(
     assert len(pids) == 3
     assert all_end(pids)
     assert list(private_tmp.iterdir()) == []
+
+
+def test_metrics_can_be_read_while_it_runs(tq: Cli, files: Path) -> None:
+    arguments = ("demo", "--path", str(files), "--metrics", "127.0.0.1:0")
+    with tq.start(*arguments, "--workers", "2", env=STRICT) as demo:
+        assert demo.stderr is not None
+        text = demo.stderr.readline()
+        while STARTED not in text:
+            text += demo.stderr.readline()
+        whole, *workers = re.findall(r"metrics at (http://\S+)/metrics", text)
+        assert len(workers) == 2
+        in_queue: set[float] = set()
+        by_workers = 0.0
+        while len(in_queue) < 2 or not by_workers:
+            seen = scrape(whole)
+            done = {"queue": "files", "state": "COMPLETED"}
+            in_queue.add(seen.value("trioqueue_messages", **done))
+            ended = {"queue": "files", "outcome": "completed"}
+            for url in [] if by_workers else workers:
+                with suppress(OSError):  # one of them is killed, sooner or later
+                    by_workers += scrape(url).value("trioqueue_attempts_total", **ended)
+        posted = scrape(whole).value("trioqueue_messages_posted_total", queue="files")
+        assert posted == 300
+        with urllib.request.urlopen(f"{whole}/readyz") as answer:  # noqa: S310  our own
+            assert json.load(answer)["ready"] is True
+        _, err = demo.communicate(timeout=60)
+    assert demo.returncode == 0, err
+    assert re.search(r"started in place of worker \d; metrics at http://", err)
+    with pytest.raises(urllib.error.URLError):
+        scrape(whole)
+
+
+def scrape(url: str) -> Scrape:
+    address = f"{url}/metrics"
+    with urllib.request.urlopen(address, timeout=20) as answer:  # noqa: S310  our own
+        return Scrape(answer.read().decode())
+
+
+def test_metrics_that_cannot_be_served_are_one_clear_line(tq: Cli, files: Path) -> None:
+    arguments = ("demo", "--path", str(files), "--metrics")
+    assert "is no address" in tq(*arguments, "nowhere", code=2).err
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        outcome = tq.process(*arguments, address)
+    assert outcome.code == 5
+    assert f"cannot listen on {address}" in outcome.err.splitlines()[-1]
 
 
 @pytest.fixture

@@ -35,14 +35,14 @@ def test_the_deepest_mount_of_a_file_counts(tmp_path: Path) -> None:
 
 
 def diagnose(tq: Cli, *arguments: str, code: int | None = 0) -> Outcome:
-    """Run the doctor, whose exit code 1 is no error of its own.
+    """Run the doctor, whose exit code 7 is no error of its own.
 
     None: either code, because a server for tests has settings that hurt.
     """
     variables = dict.fromkeys(UNSET) | {"TRIOQUEUE_DB": tq.url}
     result = CliRunner().invoke(cli, ["doctor", *arguments], env=variables)
     outcome = Outcome(result.exit_code, result.stdout, result.stderr)
-    assert outcome.code in ((0, 1) if code is None else (code,)), outcome
+    assert outcome.code in ((0, 7) if code is None else (code,)), outcome
     assert "Error" not in outcome.err
     return outcome
 
@@ -60,13 +60,13 @@ def test_a_healthy_file_is_ok(emails: Cli) -> None:
 
 
 def test_a_file_that_is_not_there_is_a_problem_and_not_made(tq: Cli) -> None:
-    outcome = diagnose(tq, "-o", "json", code=1)
+    outcome = diagnose(tq, "-o", "json", code=7)
     assert levels(outcome) == {"library": "ok", "file": "problem"}
     assert not tq.file.exists()
 
 
 def test_people_get_whole_sentences(tq: Cli) -> None:
-    lines = diagnose(tq, "-o", "table", code=1).lines
+    lines = diagnose(tq, "-o", "table", code=7).lines
     assert lines[1].startswith("problem  file     ")
     text = " ".join(" ".join(lines).split())
     assert "does not exist -> name another with --db, or make it with:" in text
@@ -82,11 +82,11 @@ def test_programs_get_one_line_a_check(emails: Cli, form: str) -> None:
 
 def test_a_file_that_is_no_database_is_a_problem(tq: Cli) -> None:
     tq.file.write_text("This is a letter, not a database. " * 100)
-    outcome = diagnose(tq, "-o", "json", code=1)
+    outcome = diagnose(tq, "-o", "json", code=7)
     assert levels(outcome)["file"] == "problem"
     tq.file.unlink()
     tq.file.mkdir()
-    assert "is no file" in diagnose(tq, "-o", "json", code=1).out
+    assert "is no file" in diagnose(tq, "-o", "json", code=7).out
 
 
 def test_a_damaged_file_is_found_if_looked_at_thoroughly(emails: Cli) -> None:
@@ -100,14 +100,14 @@ def test_a_damaged_file_is_found_if_looked_at_thoroughly(emails: Cli) -> None:
     with emails.file.open("r+b") as file:
         file.seek((page - 1) * size + 8)
         file.write(b"\xff" * 64)
-    outcome = diagnose(emails, "--thorough", "-o", "json", code=1)
+    outcome = diagnose(emails, "--thorough", "-o", "json", code=7)
     assert "damaged" in outcome.out
 
 
 def test_an_older_and_an_empty_schema_are_told_apart(emails: Cli) -> None:
     with closing(sqlite3.connect(emails.file)) as connection, connection:
         connection.execute("UPDATE tq_meta SET value = '1'")
-    assert levels(diagnose(emails, "-o", "json", code=1))["schema"] == "problem"
+    assert levels(diagnose(emails, "-o", "json", code=7))["schema"] == "problem"
     with closing(sqlite3.connect(emails.file)) as connection, connection:
         connection.execute("DROP TABLE tq_meta")
     assert levels(diagnose(emails, "-o", "json"))["schema"] == "warning"
@@ -119,7 +119,7 @@ def test_a_lock_that_is_kept_is_a_problem(
     monkeypatch.setattr(sqlite_facts, "LOCK_SECONDS", 0.05)
     with closing(sqlite3.connect(emails.file, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        outcome = diagnose(emails, "-o", "json", code=1)
+        outcome = diagnose(emails, "-o", "json", code=7)
     assert levels(outcome)["lock"] == "problem"
     assert levels(diagnose(emails, "-o", "json"))["lock"] == "ok"
 
@@ -128,7 +128,7 @@ def test_a_file_that_may_only_be_read_is_judged_by_its_rights(
     emails: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
-    found = levels(diagnose(emails, "-o", "json", code=1))
+    found = levels(diagnose(emails, "-o", "json", code=7))
     assert (found["file"], found["lock"]) == ("problem", "warning")
 
 
@@ -146,7 +146,7 @@ def test_instants_from_the_future_are_noticed(emails: Cli) -> None:
     ahead = (time.time_ns() // 1000) + 3_600_000_000
     with closing(sqlite3.connect(emails.file)) as connection, connection:
         connection.execute("UPDATE tq_queues SET updated_at = ?", [ahead])
-    assert levels(diagnose(emails, "-o", "json", code=1))["clock"] == "problem"
+    assert levels(diagnose(emails, "-o", "json", code=7))["clock"] == "problem"
 
 
 def test_looking_changes_nothing(emails: Cli) -> None:
@@ -161,7 +161,7 @@ def test_a_database_in_memory_is_refused(tq: Cli) -> None:
 
 def test_a_server_that_is_not_there_is_a_problem_without_the_password(tq: Cli) -> None:
     tq.url = "postgresql://nobody:secret@127.0.0.1:1/jobs"
-    outcome = diagnose(tq, "-o", "json", code=1)
+    outcome = diagnose(tq, "-o", "json", code=7)
     assert levels(outcome) == {"server": "problem"}
     assert "secret" not in outcome.out + outcome.err
 
@@ -197,7 +197,7 @@ def test_rights_that_are_lacking_are_named(tq: Cli, postgres: Any) -> None:
                 run(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
                 run(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}")
                 tq.url = f"{tq.url}&options=-c%20role%3D{role}"
-                outcome = diagnose(tq, "-o", "json", code=1)
+                outcome = diagnose(tq, "-o", "json", code=7)
             finally:
                 run(f"DROP OWNED BY {role}")
                 run(f"DROP ROLE {role}")
@@ -205,6 +205,40 @@ def test_rights_that_are_lacking_are_named(tq: Cli, postgres: Any) -> None:
     assert rights["level"] == "problem"
     assert "INSERT, UPDATE, DELETE on tq_messages" in rights["text"]
     assert "USAGE on tq_tickets" in rights["text"]
+
+
+def test_a_role_that_may_work_but_not_copy_is_warned(tq: Cli, postgres: Any) -> None:
+    role = postgres.new_name("role")
+    with postgres.schema() as schema:
+        url = tq.url = postgres.store_url(schema)
+        with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
+
+            def run(statement: str) -> None:
+                connection.execute(statement.encode())
+
+            def rights() -> dict[str, str]:
+                outcome = diagnose(tq, "-o", "json", code=None)
+                (found,) = [v for v in outcome.document if v["check"] == "rights"]
+                return dict(found)
+
+            script = tq("migrate", "--sql").out
+            run(script)
+            run(f"CREATE ROLE {role}")
+            try:
+                # What the last lines of the script say.
+                for line in script.splitlines():
+                    if line.startswith("-- GRANT"):
+                        run(line.removeprefix("-- ").replace("TO app", f"TO {role}"))
+                tq.url = f"{url}&options=-c%20role%3D{role}"
+                assert rights()["level"] == "ok"
+                run(f"REVOKE UPDATE ON SEQUENCE {schema}.tq_tickets FROM {role}")
+                found = rights()
+                assert found["level"] == "warning"
+                assert "UPDATE on tq_tickets" in found["text"]
+                assert tq("queue", "create", "jobs", code=0)
+            finally:
+                run(f"DROP OWNED BY {role}")
+                run(f"DROP ROLE {role}")
 
 
 def test_a_transaction_that_is_open_is_seen(

@@ -6,12 +6,13 @@ import os
 import sqlite3
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import Callable
 
 import click
 import pytest
 
-from tests.cli.helpers import Cli, press_ctrl_c
+from tests.cli.helpers import Cli, on_both, press_ctrl_c
 from trioqueue import errors
 from trioqueue.cli import asking
 from trioqueue.cli.failures import EXIT_CODES, explain
@@ -109,6 +110,43 @@ def test_each_situation_has_its_code_and_one_line(
         assert outcome.err == ""
 
 
+def on_server(tq: Cli, **changes: str) -> None:
+    """Change parts of the URL: its port, password, database or schema."""
+    parts = urllib.parse.urlsplit(tq.url)
+    database = changes.get("database", parts.path[1:])
+    password = changes.get("password", parts.password)
+    port = changes.get("port", parts.port)
+    query = f"schema={changes['schema']}" if "schema" in changes else parts.query
+    place = f"{parts.username}:{password}@{parts.hostname}:{port}/{database}"
+    tq.url = f"postgresql://{place}?{query}"
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "arguments"),
+    [
+        pytest.param(5, {"port": "1"}, ("queue", "list"), id="5-no server"),
+        pytest.param(5, {"password": "secret"}, ("queue", "list"), id="5-password"),
+        pytest.param(
+            5, {"database": "nowhere"}, ("queue", "create", "q"), id="5-no db"
+        ),
+        pytest.param(6, {"schema": "nowhere"}, ("queue", "list"), id="6-no tables"),
+        pytest.param(3, {}, ("message", "post", "nobody", "1"), id="3-no queue"),
+        pytest.param(
+            4, {}, ("queue", "create", "emails", "--lease", "9"), id="4-taken"
+        ),
+    ],
+)
+@pytest.mark.parametrize("tq", ["postgres"], indirect=True)
+def test_so_it_is_on_a_server_and_no_line_has_the_password(
+    emails: Cli, code: int, changes: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    on_server(emails, **changes)
+    outcome = emails(*arguments, code=code)
+    assert outcome.out == ""
+    assert len(outcome.err.splitlines()) == 1
+    assert "secret" not in outcome.err
+
+
 def test_help_documents_every_code(tq: Cli) -> None:
     text = tq("--help").out
     for code, meaning in EXIT_CODES.items():
@@ -126,7 +164,7 @@ def test_looking_for_a_database_never_creates_one(tq: Cli, command: str) -> None
     name = () if command == "list" else ("emails",)
     outcome = tq("queue", command, *name, code=5)
     assert "does not exist" in outcome.err
-    assert f"trioqueue --db {tq.url} queue create NAME" in outcome.err
+    assert f"trioqueue --db {tq.url} init" in outcome.err
     assert list(tq.directory.iterdir()) == []
     tq("message", "post", "emails", "1", code=5)
     tq("dlq", "list", "emails", code=5)
@@ -140,6 +178,7 @@ def test_old_tables_are_left_alone_until_somebody_creates_a_queue(emails: Cli) -
     assert len(emails("queue", "list").lines) == 1
 
 
+@on_both
 def test_no_answer_to_a_question_is_a_failure(
     emails: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,14 +188,15 @@ def test_no_answer_to_a_question_is_a_failure(
     assert len(emails("dlq", "list", "emails").lines) == 1
 
 
+@on_both
 @pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals there")
 def test_ctrl_c_at_a_question_is_130(emails: Cli) -> None:
     emails.kill("emails", "a")
     terminal, end = os.openpty()
     with emails.start("dlq", "purge", "emails", stdin=end) as process:
         assert process.stderr is not None
-        question = process.stderr.read(len("Delete 1 dead letter under"))
-        assert question == "Delete 1 dead letter under"
+        question = process.stderr.read(len("Delete 1 dead letter"))
+        assert question == "Delete 1 dead letter"
         err = press_ctrl_c(process)
     os.close(terminal)
     os.close(end)
@@ -221,6 +261,7 @@ def test_errors_of_several_tasks_count_as_their_first() -> None:
     assert failure.exit_code == 1
 
 
+@on_both
 def test_the_module_runs_as_the_command_does(emails: Cli) -> None:
     outcome = emails.process("queue", "list", "-o", "jsonl")
     assert outcome.document["name"] == "emails"

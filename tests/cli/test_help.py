@@ -25,15 +25,23 @@ def leaves(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str
     return found
 
 
-OWN = [path for path in leaves(cli) if path[0] in ("queue", "message", "dlq", "worker")]
+OWN = [
+    path
+    for path in leaves(cli)
+    if path[0] in ("queue", "message", "dlq", "worker", "schema")
+]
 
 
 def test_every_planned_command_is_there() -> None:
     assert {" ".join(path) for path in OWN} == {
-        "worker",
+        *(f"worker {verb}" for verb in ("list", "quiet")),
         *(f"queue {verb}" for verb in ("list", "show", "create", "pause", "resume")),
-        *(f"message {verb}" for verb in ("post", "peek", "show", "cancel")),
-        *(f"dlq {verb}" for verb in ("list", "requeue", "purge")),
+        "queue update",
+        *(f"message {verb}" for verb in ("post", "peek", "list", "show", "cancel")),
+        *(f"message {verb}" for verb in ("requeue", "delete")),
+        *(f"dlq {verb}" for verb in ("list", "requeue", "delete", "purge")),
+        *(f"schema {verb}" for verb in ("register", "get", "list", "validate")),
+        *(f"schema {verb}" for verb in ("compat", "deactivate", "delete")),
     }
 
 
@@ -127,6 +135,6 @@ def test_the_default_database_is_in_the_current_directory(
 ) -> None:
     monkeypatch.chdir(tq.directory)
     outcome = tq("queue", "list", code=5, env={"TRIOQUEUE_DB": ""})
-    assert "with: trioqueue queue create NAME" in outcome.err
+    assert "with: trioqueue init" in outcome.err
     tq("queue", "create", "q", env={"TRIOQUEUE_DB": ""})
     assert (tq.directory / "trioqueue.db").exists()

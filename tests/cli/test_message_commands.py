@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import trioqueue
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, on_both
 
 
 def stored(tq: Cli, message_id: str) -> trioqueue.Message:
@@ -17,12 +17,14 @@ def stored(tq: Cli, message_id: str) -> trioqueue.Message:
     return tq.store(get)
 
 
+@on_both
 def test_post_prints_the_id_alone_so_that_a_script_can_keep_it(emails: Cli) -> None:
     outcome = emails("message", "post", "emails", '{"to": "a@example.org"}')
     assert stored(emails, outcome.out.strip()).payload == {"to": "a@example.org"}
     assert outcome.err == "in queue 'emails', PENDING\n"
 
 
+@on_both
 def test_every_option_of_post_reaches_the_message(emails: Cli) -> None:
     emails(
         *("message", "post", "emails", "hello", "--content-type", "text/plain"),
@@ -39,6 +41,7 @@ def test_every_option_of_post_reaches_the_message(emails: Cli) -> None:
     assert message.scheduled_time.isoformat() == "2030-01-31T08:00:00+00:00"
 
 
+@on_both
 def test_a_delay_keeps_it_invisible(emails: Cli) -> None:
     arguments = ("message", "post", "emails", "1", "--delay", "10m", "-o", "json")
     document = emails(*arguments).document
@@ -46,6 +49,7 @@ def test_a_delay_keeps_it_invisible(emails: Cli) -> None:
     assert document["scheduled_time"] > document["created_at"]
 
 
+@on_both
 @pytest.mark.parametrize(
     ("content_type", "data", "payload"),
     [
@@ -80,6 +84,7 @@ def test_a_negative_number_is_a_payload_after_a_double_dash(emails: Cli) -> None
     assert stored(emails, "m1").payload == -5
 
 
+@on_both
 def test_posting_the_same_again_is_safe_and_other_content_is_a_conflict(
     emails: Cli,
 ) -> None:
@@ -121,6 +126,7 @@ def test_a_text_that_is_not_utf_8_is_refused(emails: Cli) -> None:
     assert "not UTF-8" in emails(*arguments, stdin=b"\xff", code=2).err
 
 
+@on_both
 def test_peek_lists_in_the_order_of_claims_and_touches_nothing(emails: Cli) -> None:
     emails("message", "post", "emails", '"low"', "--id", "low", "--priority", "0")
     emails("message", "post", "emails", '"high"', "--id", "high", "--priority", "4")
@@ -132,6 +138,7 @@ def test_peek_lists_in_the_order_of_claims_and_touches_nothing(emails: Cli) -> N
     assert [document["payload"] for document in documents] == ["high", "low", "later"]
 
 
+@on_both
 def test_peek_filters_by_state_and_priority(emails: Cli) -> None:
     emails("message", "post", "emails", "1", "--id", "a", "--priority", "1")
     emails("message", "post", "emails", "2", "--id", "b", "--delay", "1h")
@@ -143,6 +150,7 @@ def test_peek_filters_by_state_and_priority(emails: Cli) -> None:
     assert (none.out, none.err) == ("", "no such messages in 'emails'\n")
 
 
+@on_both
 def test_peek_goes_on_where_a_page_ended(emails: Cli) -> None:
     for name in "abc":
         emails("message", "post", "emails", "1", "--id", name)
@@ -161,6 +169,7 @@ def caught() -> OSError:
     raise AssertionError
 
 
+@on_both
 def test_show_tells_every_attempt_with_its_worker_and_error(tq: Cli) -> None:
     tq("queue", "create", "emails", "--retry", "fixed:0")
     tq("message", "post", "emails", '{"to": 1}', "--id", "m1", "--metadata", "k=v")
@@ -193,6 +202,7 @@ def test_show_tells_every_attempt_with_its_worker_and_error(tq: Cli) -> None:
     assert due == document["lease"]["expires_at"]
 
 
+@on_both
 def test_show_finds_finished_messages_that_the_queue_keeps(tq: Cli) -> None:
     tq("queue", "create", "emails", "--retention", "forever")
     tq("message", "post", "emails", "1", "--id", "m1")
@@ -207,6 +217,7 @@ def test_show_finds_finished_messages_that_the_queue_keeps(tq: Cli) -> None:
     assert '{"sent": 1}' in text
 
 
+@on_both
 def test_bytes_are_base64_with_a_mark_in_json(emails: Cli, tmp_path: Path) -> None:
     file = tmp_path / "logo.png"
     file.write_bytes(b"\x89PNG\x00")
@@ -221,6 +232,7 @@ def test_bytes_are_base64_with_a_mark_in_json(emails: Cli, tmp_path: Path) -> No
     assert "payload_encoding" not in document
 
 
+@on_both
 def test_cancel_withdraws_a_waiting_message_with_its_reason(tq: Cli) -> None:
     tq("queue", "create", "emails", "--retention", "forever")
     tq("message", "post", "emails", "1", "--id", "m1")
@@ -232,6 +244,7 @@ def test_cancel_withdraws_a_waiting_message_with_its_reason(tq: Cli) -> None:
     assert "CANCELED" in tq("message", "cancel", "emails", "m1", code=4).err
 
 
+@on_both
 def test_canceling_a_running_message_needs_abort(emails: Cli) -> None:
     emails("message", "post", "emails", "1", "--id", "m1")
     emails.claim("emails")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, on_both
 from trioqueue import LeasePolicy, Message, MessageState
 from trioqueue.cli import output
 from trioqueue.cli.documents import iso, message_document, plain_value
@@ -33,6 +33,7 @@ def full(emails: Cli) -> Cli:
     return emails
 
 
+@on_both
 def test_the_four_formats_say_the_same(full: Cli) -> None:
     documents = full("message", "peek", "emails", "-o", "json").document
     lines = full("message", "peek", "emails", "-o", "jsonl").lines
@@ -60,6 +61,7 @@ def test_no_terminal_means_plain_lines_without_a_header(full: Cli) -> None:
     assert full("message", "peek", "emails").lines[0].startswith("message-0\tPENDING\t")
 
 
+@on_both
 def test_one_record_is_one_document_in_each_format(full: Cli) -> None:
     arguments = ("message", "show", "emails", "message-0")
     document = full(*arguments, "-o", "json").document

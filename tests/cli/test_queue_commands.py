@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 import trioqueue
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, on_both
 
 
 def test_create_makes_the_file_and_prints_the_name_as_data(tq: Cli) -> None:
@@ -16,17 +17,20 @@ def test_create_makes_the_file_and_prints_the_name_as_data(tq: Cli) -> None:
     assert tq.file.exists()
 
 
+@on_both
 def test_creating_the_same_queue_again_changes_nothing(emails: Cli) -> None:
     outcome = emails("queue", "create", "emails")
     assert outcome.out == "emails\n"
     assert "already" in outcome.err
 
 
+@on_both
 def test_creating_it_with_other_options_is_a_conflict(emails: Cli) -> None:
     outcome = emails("queue", "create", "emails", "--max-attempts", "9", code=4)
     assert "trioqueue queue show emails" in outcome.err
 
 
+@on_both
 def test_every_option_of_create_reaches_the_queue(tq: Cli) -> None:
     tq(
         *("queue", "create", "emails", "--max-attempts", "-1", "--lease", "5m"),
@@ -98,6 +102,7 @@ def test_wrong_options_are_refused_and_no_queue_is_made(
     assert not tq.file.exists() or tq("queue", "list", "-o", "json").document == []
 
 
+@on_both
 def test_list_shows_queues_by_name_with_exact_counts(emails: Cli) -> None:
     emails("queue", "create", "alerts")
     emails("message", "post", "emails", "1")
@@ -119,6 +124,7 @@ def test_list_shows_queues_by_name_with_exact_counts(emails: Cli) -> None:
     assert documents[0]["oldest_ready_seconds"] is None
 
 
+@on_both
 def test_list_goes_on_where_a_page_ended(tq: Cli) -> None:
     for name in ("a", "b", "c", "x"):
         tq("queue", "create", name)
@@ -129,6 +135,7 @@ def test_list_goes_on_where_a_page_ended(tq: Cli) -> None:
     assert rest.err == ""
 
 
+@on_both
 def test_list_takes_a_prefix(tq: Cli) -> None:
     for name in ("mail.in", "mail.out", "other"):
         tq("queue", "create", name)
@@ -137,6 +144,7 @@ def test_list_takes_a_prefix(tq: Cli) -> None:
     assert "no such queues" in tq("queue", "list", "zzz").err
 
 
+@on_both
 def test_show_says_why_it_is_paused_and_what_comes_next(emails: Cli) -> None:
     emails("message", "post", "emails", "1", "--at", "2030-01-31T09:00:00+01:00")
     emails("message", "post", "emails", "2")
@@ -154,6 +162,7 @@ def test_show_says_why_it_is_paused_and_what_comes_next(emails: Cli) -> None:
     assert abs((datetime.now(UTC) - paused_at).total_seconds()) < 60
 
 
+@on_both
 def test_show_in_plain_form_has_one_field_a_line(emails: Cli) -> None:
     lines = emails("queue", "show", "emails").lines
     fields = dict(line.split("\t") for line in lines)
@@ -184,6 +193,7 @@ def test_show_writes_policies_as_create_reads_them(
     assert shown in tq("queue", "show", "q", "-o", "table").out
 
 
+@on_both
 def test_pause_stops_claims_and_resume_allows_them(emails: Cli) -> None:
     emails("message", "post", "emails", "1")
     document = emails("queue", "pause", "emails", "-o", "json").document
@@ -196,3 +206,29 @@ def test_pause_stops_claims_and_resume_allows_them(emails: Cli) -> None:
     assert emails.store(claim) == 0
     assert emails("queue", "resume", "emails").err == "queue 'emails' resumed\n"
     assert emails.store(claim) == 1
+
+
+@on_both
+def test_a_pause_says_who_paused(tq: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    tq("queue", "create", "emails")
+    monkeypatch.setenv("LOGNAME", "ada")
+    paused = tq("queue", "pause", "emails", "--reason", "deploy", "-o", "json").document
+    assert paused["paused_by"] == f"ada@{socket.gethostname()}"
+    assert (
+        f" by ada@{socket.gethostname()}: deploy"
+        in tq(*("queue", "show", "emails", "-o", "table")).out
+    )
+    paused = tq("queue", "pause", "emails", "--by", "the night shift", "-o", "json")
+    assert paused.document["paused_by"] == "the night shift"
+    assert tq("queue", "resume", "emails", "-o", "json").document["paused_by"] is None
+
+
+def test_a_pause_by_nobody_known_names_nobody(
+    emails: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> str:
+        raise OSError("no such user")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    paused = emails("queue", "pause", "emails", "-o", "json").document
+    assert (paused["paused"], paused["paused_by"]) == (True, None)

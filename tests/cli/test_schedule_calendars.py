@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, on_both
 from trioqueue.cli import asking
 
 OFFICE = {
@@ -40,6 +40,7 @@ def test_the_example_in_the_help_of_put_works(tq: Cli) -> None:
     assert outcome.err == "business calendar 'office' stored: 1 holiday\n"
 
 
+@on_both
 def test_what_show_prints_can_be_put_again(tq: Cli) -> None:
     put(tq)
     document = tq("schedule", "calendar", "show", "office", "-o", "json").document
@@ -68,6 +69,7 @@ def test_show_lists_the_holidays_of_a_year(tq: Cli) -> None:
     assert out.endswith("No holidays in 2030.\n")
 
 
+@on_both
 def test_list_goes_on_where_a_page_ended(tq: Cli) -> None:
     tq("queue", "create", "q")
     assert "for-country" in tq("schedule", "calendar", "list").err
@@ -141,6 +143,7 @@ def test_calendars_that_are_wrong_are_refused(tq: Cli, text: str) -> None:
     assert tq("schedule", "calendar", "list").lines == []
 
 
+@on_both
 def test_delete_asks_and_refuses_a_calendar_in_use(
     emails: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +165,7 @@ def test_an_unknown_calendar_is_3(emails: Cli, verb: tuple[str, ...]) -> None:
     assert "trioqueue schedule calendar put FILE" in outcome.err
 
 
+@on_both
 def test_a_changed_calendar_moves_runs_to_come(emails: Cli) -> None:
     put(emails, {"id": "office"})
     rule = ("--on", "last-business-day", "--business-calendar", "office")

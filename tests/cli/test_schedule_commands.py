@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import trioqueue
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, on_both
 from trioqueue.cli import asking
 from trioqueue.model.schedule import Schedule
 from trioqueue.services import CronProcessorService
@@ -42,6 +42,7 @@ def serve(tq: Cli) -> None:
     tq.store(work)
 
 
+@on_both
 def test_list_shows_ids_states_and_next_runs_with_their_zones(emails: Cli) -> None:
     create(emails, "a")
     create(emails, "b")
@@ -82,6 +83,7 @@ def test_a_table_leaves_out_what_is_the_same_in_each_row(emails: Cli) -> None:
     assert all(line.count("\t") == 7 for line in plain)
 
 
+@on_both
 def test_list_takes_a_prefix_a_state_and_a_place(emails: Cli) -> None:
     for name in ("a.1", "a.2", "b"):
         create(emails, name)
@@ -126,6 +128,7 @@ def test_show_wraps_what_is_long_and_cuts_nothing(emails: Cli) -> None:
     assert description in " ".join(out.split())
 
 
+@on_both
 def test_show_in_a_table_says_all_that_was_set(emails: Cli) -> None:
     create(
         emails,
@@ -158,6 +161,7 @@ def test_show_in_a_table_says_all_that_was_set(emails: Cli) -> None:
         assert text in out
 
 
+@on_both
 def test_pause_and_resume_say_when_it_runs_again(emails: Cli) -> None:
     create(emails, "s")
     document = emails(
@@ -171,6 +175,7 @@ def test_pause_and_resume_say_when_it_runs_again(emails: Cli) -> None:
     )
 
 
+@on_both
 def test_trigger_posts_a_message_now_and_prints_its_id(emails: Cli) -> None:
     create(emails, "s")
     outcome = emails("schedule", "trigger", "s")
@@ -209,6 +214,7 @@ def test_history_lists_runs_newest_first_by_the_schedules_clock(emails: Cli) -> 
     assert outcome.err == "times in Asia/Tokyo\n"
 
 
+@on_both
 def test_history_goes_on_where_a_page_ended(emails: Cli) -> None:
     create(emails, "s")
     assert "has posted nothing" in emails("schedule", "history", "s").err
@@ -221,6 +227,7 @@ def test_history_goes_on_where_a_page_ended(emails: Cli) -> None:
     assert [line.split("\t")[-1] for line in rest.lines] == [posted[0]]
 
 
+@on_both
 def test_delete_needs_a_yes_and_leaves_messages(
     emails: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +246,7 @@ def test_delete_needs_a_yes_and_leaves_messages(
     emails("schedule", "delete", "Sales", "--yes", code=3)
 
 
+@on_both
 @pytest.mark.parametrize(
     "arguments",
     [

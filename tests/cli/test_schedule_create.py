@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import trioqueue
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, on_both
 from trioqueue.model.schedule import Misfire, Schedule
 from trioqueue.schedules import Calendar, Cron, Monthly, Recurrence, Weekly
 
@@ -49,6 +49,7 @@ def test_creating_the_same_schedule_again_changes_nothing(emails: Cli) -> None:
     assert emails("schedule", "show", "daily", "-o", "json").document == first
 
 
+@on_both
 def test_other_settings_are_a_conflict_unless_they_are_an_update(emails: Cli) -> None:
     create(emails, "daily")
     other = ("schedule", "create", "daily", "emails", "--cron", "0 10 * * *")
@@ -65,10 +66,12 @@ def test_other_settings_are_a_conflict_unless_they_are_an_update(emails: Cli) ->
     assert stored(emails, "daily").revision == 2
 
 
+@on_both
 def test_update_creates_what_is_not_there(emails: Cli) -> None:
     assert create(emails, "new", "--update")["revision"] == 1
 
 
+@on_both
 def test_every_setting_reaches_the_schedule(emails: Cli) -> None:
     emails(
         *("schedule", "create", "all", "emails", '{"n": 1}'),
@@ -169,6 +172,7 @@ def test_payloads_are_read_as_those_of_messages(emails: Cli) -> None:
     assert payloads == [{"n": 2}, "hello", None]
 
 
+@on_both
 def test_a_schedule_needs_its_queue(emails: Cli) -> None:
     arguments = ("schedule", "create", "s", "nobody", "--cron", "@daily")
     assert "trioqueue queue create nobody" in emails(*arguments, code=3).err
@@ -186,6 +190,7 @@ def test_what_is_doubtful_is_told_on_stderr(emails: Cli) -> None:
     assert outcome.err.startswith("warning: exceptions[0]: 'not on 2040-01-01' changes")
 
 
+@on_both
 def test_creating_a_paused_schedule_again_says_that_it_waits(emails: Cli) -> None:
     arguments = ("schedule", "create", "s", "emails", "--cron", "@daily")
     emails(*arguments)

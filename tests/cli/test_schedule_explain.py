@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 import trioqueue
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, on_both
 from trioqueue.cli import schedule_explain, schedule_look
 from trioqueue.model.schedule import Schedule, ScheduleState
 from trioqueue.schedules import Cron
@@ -88,6 +88,7 @@ def test_exceptions_are_among_the_notes(tq: Cli) -> None:
     assert len(runs) == 10
 
 
+@on_both
 def test_all_that_is_stored_is_said_in_words(emails: Cli) -> None:
     emails(
         *("schedule", "create", "s", "emails", "--cron", "0 9 * * 1-5"),
@@ -142,6 +143,7 @@ def test_each_state_says_what_to_do() -> None:
     assert words(next_run=None) == "SCHEDULED"
 
 
+@on_both
 def test_a_stored_business_calendar_decides(emails: Cli) -> None:
     office = {
         "id": "office",

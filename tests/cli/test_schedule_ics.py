@@ -5,7 +5,7 @@ import json
 import pytest
 
 import trioqueue
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, on_both
 from trioqueue.cli.schedule_ics import schedule_ids
 from trioqueue.model.schedule import Misfire, Schedule
 
@@ -52,6 +52,7 @@ def test_an_event_becomes_a_schedule_named_after_it(emails: Cli) -> None:
     assert found.misfire == Misfire.skip()
 
 
+@on_both
 def test_importing_again_does_nothing_and_changes_need_update(emails: Cli) -> None:
     arguments = ("schedule", "import-ics", "-", "emails", "--id", "team")
     emails(*arguments, stdin=ics("a"))
@@ -86,6 +87,7 @@ def test_all_events_are_imported_under_their_own_ids(emails: Cli) -> None:
         assert "--all" in emails(*arguments, *wrong, stdin=ics("a@x"), code=2).err
 
 
+@on_both
 def test_nothing_is_stored_if_one_of_all_events_is_wrong(emails: Cli) -> None:
     text = ics("good", "bad").replace(
         "BYDAY=MO\r\nSUMMARY:A meeting\r\nEND:VEVENT\r\nEND:VCAL",
@@ -140,6 +142,7 @@ def test_file_and_payload_cannot_both_be_standard_input(emails: Cli) -> None:
     assert "standard input" in emails(*arguments, stdin=ics("a"), code=2).err
 
 
+@on_both
 def test_what_is_exported_is_imported_as_it_was(emails: Cli) -> None:
     emails(
         *("schedule", "create", "a", "emails", "--on", "last-business-day"),

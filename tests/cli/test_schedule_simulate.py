@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, on_both
 
 JANUARY = ("--from", "2040-01-01", "--until", "2040-01-08")
 
@@ -20,6 +20,7 @@ def two(emails: Cli) -> Cli:
     return emails
 
 
+@on_both
 def test_it_lists_what_would_run_when_in_order(two: Cli) -> None:
     outcome = two("schedule", "simulate", *JANUARY, "-o", "json")
     assert [(run["schedule_id"], run["at"]) for run in outcome.document] == [
@@ -55,6 +56,7 @@ def test_ids_choose_schedules(two: Cli) -> None:
     assert len(both.lines) == 8
 
 
+@on_both
 def test_an_outage_is_dealt_with_as_each_schedule_says(two: Cli) -> None:
     two(
         *("schedule", "create", "all", "emails", "--cron", "0 9 * * *"),

@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import Cli
+from tests.cli.helpers import Cli, on_both
 
 APP = '''
 import logging
@@ -22,7 +23,7 @@ class FakeApp:
     def __init__(self, *errors):
         self.errors = errors
 
-    async def run(self, url, queues=None, concurrency=100, grace_seconds=30):
+    async def run(self, url, queues=None, concurrency=100, grace_seconds=30, **more):
         print(url, queues, concurrency, grace_seconds, flush=True)
         logging.getLogger("jobs").info("logged")
         if len(self.errors) == 1:
@@ -189,6 +190,7 @@ trio.run(main)
 """
 
 
+@on_both
 @pytest.mark.skipif(os.name == "nt", reason="no such signals there")
 def test_a_real_app_creates_its_queue_works_and_stops_gracefully(tq: Cli) -> None:
     (tq.directory / "jobs.py").write_text(REAL_APP)
@@ -200,6 +202,8 @@ def test_a_real_app_creates_its_queue_works_and_stops_gracefully(tq: Cli) -> Non
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert (process.returncode, "Traceback" in err) == (0, False)
+    password = urllib.parse.urlsplit(tq.url).password
+    assert password is None or password not in err
     counts = tq("queue", "show", "emails", "-o", "json").document["counts"]
     assert {state for state, count in counts.items() if count} <= {"COMPLETED"}, counts
 

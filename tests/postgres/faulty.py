@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, final
 from urllib.parse import urlsplit
 
+import attrs
 import pytest
 import trio
 from psycopg import sql
@@ -26,18 +27,22 @@ from trioqueue import (
     Worker,
     open_services,
 )
+from trioqueue.store.postgres.executor import PostgresExecutor
 from trioqueue.store.postgres.pool import Pool
 
 QUEUE: Final = "jobs"
 OPTIONS: Final = QueueOptions(
     # What is claimed by a commit whose answer was lost waits for its lease to end.
-    lease=LeasePolicy(1.0),
+    lease=LeasePolicy(2.0),
     max_attempts=-1,
     retry=RetryPolicy.fixed(0),
     retention=RetentionPolicy.keep_forever(),
 )
-RETURN_SECONDS: Final = 15.0
-"""How long it may take until all goes on after the server has come back."""
+RETURN_SECONDS: Final = 40.0
+"""How long it may take until all goes on after the server has come back.
+
+The target is 5 s; the rest is for a machine that is busy.
+"""
 
 _ACTIVITY: Final = "FROM pg_stat_activity WHERE application_name = %s"
 
@@ -49,12 +54,15 @@ def make_impatient(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(lend.__wrapped__, "__kwdefaults__", defaults)
 
 
-def terminate(server: Server, application: str, *, but: int = 0) -> int:
-    """Kill the server's processes of a store; return how many there were."""
+def terminate(server: Server, application: str, *, doing: str = "%") -> int:
+    """Kill the server's processes of a store; return how many there were.
+
+    Only those whose last statement is like a pattern.
+    """
     with server.connect() as connection:
         killed = connection.execute(
-            f"SELECT pg_terminate_backend(pid) {_ACTIVITY} AND pid <> %s".encode(),
-            [application, but],
+            f"SELECT pg_terminate_backend(pid) {_ACTIVITY} AND query LIKE %s".encode(),
+            [application, doing],
         )
         return killed.rowcount
 
@@ -155,6 +163,25 @@ class Load:
 
 
 @final
+@attrs.define(eq=False)
+class _Line:
+    """One connection through the proxy."""
+
+    scope: trio.CancelScope
+    words: list[bytes] = attrs.field(factory=list)
+    cut: bool = False
+    listens: bool = False
+    rest: bytes = b""
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """End both directions when one ends."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            yield
+        self.scope.cancel()
+
+
+@final
 class Proxy:
     """A way to the server that can be blocked and cut."""
 
@@ -163,10 +190,15 @@ class Proxy:
         self._target = urlsplit(server.url)
         self._clear = trio.Event()
         self._clear.set()
-        self._streams: set[trio.SocketStream] = set()
         self.cut_at: tuple[bytes, ...] = ()
         """Cut the connection that has said all these in turn, once that is answered."""
         self.cuts = 0
+        self.deaf = False
+        """Swallow notifications, and let everything else through."""
+        self.cuts_ears = False
+        """Cut the connection that a notification is to go through, in its place."""
+        self.heard = self.unheard = 0
+        """How many notifications went through, and how many did not."""
         self.port = 0
 
     def url(self, schema: str, **options: str) -> str:
@@ -195,37 +227,64 @@ class Proxy:
         host, port = self._target.hostname, self._target.port
         assert host is not None
         assert port is not None
-        async with (
-            client,
-            await trio.open_tcp_stream(host, port) as server,
-            trio.open_nursery() as nursery,
-        ):
-            cut = trio.Event()
-            nursery.start_soon(self._carry, client, server, cut, nursery, True)
-            nursery.start_soon(self._carry, server, client, cut, nursery, False)
+        async with client:
+            try:
+                server = await trio.open_tcp_stream(host, port)
+            except OSError:
+                return  # it is not there, so the client is sent away
+            await self._connect(client, server)
 
-    async def _carry(
-        self,
-        source: trio.SocketStream,
-        target: trio.SocketStream,
-        cut: trio.Event,
-        nursery: trio.Nursery,
-        forth: bool,
+    async def _connect(
+        self, client: trio.SocketStream, server: trio.SocketStream
     ) -> None:
-        words: list[bytes] = []
-        try:
-            while data := await source.receive_some(65536):
+        async with server, trio.open_nursery() as nursery:
+            line = _Line(nursery.cancel_scope)
+            nursery.start_soon(self._carry_forth, client, server, line)
+            nursery.start_soon(self._carry_back, server, client, line)
+
+    async def _carry_forth(
+        self, client: trio.SocketStream, server: trio.SocketStream, line: _Line
+    ) -> None:
+        with line.whole():
+            while data := await client.receive_some(65536):
                 await self._clear.wait()
-                if forth and self._is_said(words, data):
+                line.listens = line.listens or b"LISTEN" in data
+                if self._is_said(line.words, data):
                     self.cut_at = ()
                     self.cuts += 1
-                    cut.set()
-                elif not forth and cut.is_set():
+                    line.cut = True
+                await server.send_all(data)
+
+    async def _carry_back(
+        self, server: trio.SocketStream, client: trio.SocketStream, line: _Line
+    ) -> None:
+        with line.whole():
+            while data := await server.receive_some(65536):
+                await self._clear.wait()
+                if line.listens:
+                    data = self._sift(line, data)
+                if line.cut:
                     break
-                await target.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-        nursery.cancel_scope.cancel()
+                await client.send_all(data)
+
+    def _sift(self, line: _Line, data: bytes) -> bytes:
+        """Take notifications out of what the server says; it comes in messages."""
+        line.rest += data
+        passed = b""
+        while len(line.rest) > 4:
+            size = 1 + int.from_bytes(line.rest[1:5])
+            if len(line.rest) < size:
+                break
+            message, line.rest = line.rest[:size], line.rest[size:]
+            if message[:1] != b"A":
+                passed += message
+            elif self.deaf or self.cuts_ears:
+                self.unheard += 1
+                line.cut = line.cut or self.cuts_ears
+            else:
+                self.heard += 1
+                passed += message
+        return passed
 
     def _is_said(self, words: list[bytes], data: bytes) -> bool:
         """Add to the words that a connection has said; tell whether that is all."""
@@ -234,6 +293,13 @@ class Proxy:
                 return False
             words.append(word)
         return bool(self.cut_at) and tuple(words) == self.cut_at
+
+
+def executor_of(store: Store) -> PostgresExecutor:
+    """Return what runs the operations of a store."""
+    executor = store._executor
+    assert isinstance(executor, PostgresExecutor)
+    return executor
 
 
 def chain(error: BaseException | None) -> list[BaseException]:

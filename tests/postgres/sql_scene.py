@@ -89,6 +89,11 @@ SAMPLES: Final[Mapping[str, str]] = {
     "schedule_row": "1",
     "schedule_rows": "'{1,2,3}'",
     "schedule_ids": "'{one,two}'",
+    "key": str(3 * BAND),
+    "sequence": "1000",
+    "registration": "1",
+    "running": "1",
+    "stopping": "0",
 }
 _MANY: Final = 200
 

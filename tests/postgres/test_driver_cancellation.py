@@ -22,7 +22,7 @@ from tests.postgres.driver_scene import (
     swallowing_proxy,
 )
 from tests.postgres_server import Server
-from tests.test_cancellation import cancel_at
+from tests.stepping import cancel_at
 from trioqueue.store.postgres import endings
 from trioqueue.store.postgres.driver import TrioConnection
 

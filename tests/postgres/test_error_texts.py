@@ -88,6 +88,15 @@ def test_other_tables_than_ours_are_a_matter_of_the_schema(
     assert not is_transient(ours)
 
 
+def test_a_connection_lost_with_nothing_at_stake_says_nothing_of_changes() -> None:
+    error = psycopg.OperationalError("server closed the connection unexpectedly")
+    assert "may or may not be stored" in str(translate(error, "db"))
+    idly = str(translate(error, "db", changes=False))
+    assert idly.startswith("db: the connection was lost (server closed")
+    other = errors.TooManyConnections("x")
+    assert str(translate(other, "db", changes=False)) == str(translate(other, "db"))
+
+
 def test_which_errors_are_conflicts_and_which_lose_the_connection() -> None:
     conflicts = [
         errors.SerializationFailure,

@@ -16,7 +16,6 @@ from tests.postgres.faulty import (
     make_impatient,
     post_surely,
     terminate,
-    until,
 )
 from tests.postgres_server import OwnServer, Server
 from trioqueue import Store, StoreUnavailableError, open_store
@@ -167,54 +166,3 @@ def test_a_full_server_is_named_and_serves_again(
 
     with postgres.schema() as schema, made_role(postgres, schema) as role:
         trio.run(main, schema, role)
-
-
-def listeners(server: Server, application: str) -> int:
-    with server.connect() as connection:
-        rows = connection.execute(
-            "SELECT 1 FROM pg_stat_activity "
-            "WHERE application_name = %s AND query LIKE 'LISTEN%%'",
-            [application],
-        )
-        return len(rows.fetchall())
-
-
-@pytest.mark.parametrize("pooler", ["none", "transaction"])
-def test_messages_of_another_store_are_heard_of_though_listening_was_cut(
-    postgres: Server, pooler: str
-) -> None:
-    async def main(schema: str) -> None:
-        heard = postgres.store_url(schema, application_name=schema, pooler=pooler)
-        async with (
-            open_store(heard) as store,
-            open_store(
-                postgres.store_url(schema, application_name=f"{schema}_b")
-            ) as other,
-        ):
-            await store.create_queue(QUEUE, OPTIONS)
-            for turn in range(3):
-                async with trio.open_nursery() as nursery:
-                    waits = trio.Event()
-
-                    async def claim(
-                        turn: int = turn, waits: trio.Event = waits
-                    ) -> None:
-                        waits.set()
-                        (job,) = await store.claim_wait(QUEUE)
-                        assert job.message_id == f"m{turn}"
-                        await store.complete(job)
-
-                    nursery.start_soon(claim)
-                    await waits.wait()
-                    if turn < 2:
-                        await trio.to_thread.run_sync(terminate, postgres, schema)
-                    began = trio.current_time()
-                    await other.post(QUEUE, 1, message_id=f"m{turn}")
-                assert trio.current_time() - began < 5
-            if pooler == "none":
-                await until(lambda: listeners(postgres, schema) == 1)
-            else:
-                assert listeners(postgres, schema) == 0
-
-    with postgres.schema() as schema:
-        trio.run(main, schema)

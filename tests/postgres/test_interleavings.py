@@ -44,6 +44,14 @@ NONE_KEPT: Final = QueueOptions(
     retention=RetentionPolicy.delete(), retry=RetryPolicy.fixed(0)
 )
 
+STORM: Final = (
+    *("post",) * 8,
+    *("claim",) * 8,
+    *("create",) * 3,
+    *("cancel", "requeue", "requeue_all", "resume") * 2,
+    *("purge", "delete", "update", "pause", "clean_up"),
+)
+
 
 @pytest.fixture
 def schema(postgres: Server) -> Iterator[str]:
@@ -265,13 +273,14 @@ def _deadlocks(server: Server) -> int:
     return number(server, "public", query)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [16, pytest.param(50, marks=pytest.mark.slow)])
 async def test_a_storm_of_everything_at_once_ends_with_true_counts(  # noqa: C901, PLR0915  one branch per verb
-    postgres: Server, schema: str
+    postgres: Server, schema: str, rounds: int
 ) -> None:
     """Whatever a caller hears is about its own call, never that others were there."""
     draw = random.Random(7)
     done: Counter[str] = Counter()
+    deck: list[str] = []
     names = ("a", "b")
     dead = QueueOptions(
         retention=RetentionPolicy.keep_forever(),
@@ -282,13 +291,9 @@ async def test_a_storm_of_everything_at_once_ends_with_true_counts(  # noqa: C90
     async def turn(store: Store) -> None:  # noqa: C901, PLR0912  one branch per verb
         queue, other = draw.sample(names, 2)
         message_id = f"m{draw.randrange(20)}"
-        verb = draw.choices(
-            (
-                *("post", "claim", "cancel", "requeue", "requeue_all", "purge"),
-                *("delete", "create", "update", "pause", "resume", "clean_up"),
-            ),
-            (8, 8, 2, 2, 2, 1, 1, 3, 1, 1, 2, 1),
-        )[0]
+        if not deck:
+            deck.extend(draw.sample(STORM, len(STORM)))
+        verb = deck.pop()
         if verb == "post":
             batch = [
                 NewMessage(1, message_id=f"m{n}") for n in draw.sample(range(20), 8)
@@ -324,7 +329,7 @@ async def test_a_storm_of_everything_at_once_ends_with_true_counts(  # noqa: C90
         done[verb] += 1
 
     async def storm(store: Store) -> None:
-        for _ in range(50):
+        for _ in range(rounds):
             # These are about the call itself; anything else fails the test.
             with suppress(
                 ConflictError,
@@ -343,7 +348,8 @@ async def test_a_storm_of_everything_at_once_ends_with_true_counts(  # noqa: C90
             for store in stores:
                 for _ in range(3):
                     nursery.start_soon(storm, store)
-        assert len(done) == 12
+        # Those for one message by its name may never have met it as it must be.
+        assert done.keys() >= set(STORM) - {"cancel", "requeue"}
         for table in ("tq_messages", "tq_history"):
             orphans = f"""
                 SELECT count(*) FROM {table}

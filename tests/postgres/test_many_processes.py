@@ -90,7 +90,7 @@ async def catch(server: Server, schema: str, victim: Member, feed: Feed) -> str:
         WHERE state = 2 AND worker_id LIKE '%-{victim.process.pid}-%'
     """
     while True:
-        await feed(300)
+        await feed(200)
         # It takes it a moment to hear of them, and the others are not to be faster.
         await trio.sleep(random.uniform(0.01, 0.1))
         victim.send(signal.SIGSTOP)
@@ -136,7 +136,6 @@ async def assert_sound(
     return findings
 
 
-@pytest.mark.slow
 async def test_workers_killed_and_stopped_at_work_keep_every_promise(
     postgres: Server, schema: str, tmp_path: Path
 ) -> None:
@@ -153,7 +152,7 @@ async def test_workers_killed_and_stopped_at_work_keep_every_promise(
 
             feed = Feed(store)
             workers = [crew.start("work", url) for _ in range(3)]
-            for turn in range(4):
+            for turn in range(3):
                 victim = workers.pop(0)
                 while not victim.lines():
                     assert victim.is_alive, victim.errors.read_text()
@@ -171,7 +170,7 @@ async def test_workers_killed_and_stopped_at_work_keep_every_promise(
                     await until(lambda left=left: not number(postgres, schema, left))  # type: ignore[misc]  # a lambda's default has no type
                     victim.send(signal.SIGCONT)
                 workers.append(victim)
-            await feed(500)
+            await feed(200)
             while not await is_done(store, there + feed.posted):  # noqa: ASYNC110  other processes set no events
                 await trio.sleep(0.05)
             for worker in workers:

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from tests.postgres_server import Server
+from trioqueue import open_store
 from trioqueue.errors import SchemaVersionError, StoreUnavailableError
 from trioqueue.store.postgres.driver import TrioConnection
 from trioqueue.store.postgres.migrations import SCHEMA_VERSION, prepare, script
@@ -158,6 +159,56 @@ async def test_an_older_schema_is_brought_up_to_date(
         assert _shape(postgres, other) == whole
         assert len(_shape(postgres, schema)) == len(whole)
         assert _version(postgres, schema) == str(SCHEMA_VERSION)
+
+
+def _make_older(server: Server, schema: str, newest: str, version: int) -> None:
+    """Give an older schema what a newer one holds, as far as it has room for it."""
+    with server.connect() as connection:
+        connection.execute(f'CREATE SCHEMA "{schema}"'.encode())
+        connection.execute(f'SET search_path TO "{schema}"'.encode())
+        for _, step in STEPS[:version]:
+            connection.execute(step.encode())
+        connection.execute(
+            "INSERT INTO tq_meta VALUES ('schema_version', %s)", [str(version)]
+        )
+        connection.execute(
+            f"SELECT setval('tq_tickets', nextval('\"{newest}\".tq_tickets'))".encode()
+        )
+        tables = connection.execute(
+            "SELECT table_name::text, string_agg(quote_ident(column_name), ', ') "
+            "FROM information_schema.columns WHERE table_schema = %s "
+            "AND table_name LIKE 'tq!_%%' ESCAPE '!' AND table_name <> 'tq_meta' "
+            "GROUP BY 1",
+            [schema],
+        ).fetchall()
+        assert len(tables) >= 4
+        for table, columns in tables:
+            if table != "tq_tickets":
+                connection.execute(
+                    f"INSERT INTO {table} ({columns}) "
+                    f'SELECT {columns} FROM "{newest}".{table}'.encode()
+                )
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+async def test_messages_in_flight_go_on_after_a_migration(
+    postgres: Server, schema: str, version: int
+) -> None:
+    with postgres.schema() as newest:
+        async with open_store(postgres.store_url(newest)) as store:
+            await store.create_queue("jobs")
+            await store.post("jobs", "held", message_id="held")
+            (job,) = await store.claim("jobs")
+            await store.post("jobs", "kept", message_id="kept")
+        _make_older(postgres, schema, newest, version)
+    async with open_store(postgres.store_url(schema)) as store:
+        await store.heartbeat(job)
+        await store.complete(job)
+        (again,) = await store.claim("jobs")
+        assert (again.message_id, again.payload) == ("kept", "kept")
+        paused = await store.pause_queue("jobs", by="ada")
+        assert (await store.list_queues(), paused.paused_by) == ([paused], "ada")
+        assert await store.list_workers() == []
 
 
 async def test_a_newer_schema_is_refused(postgres: Server, schema: str) -> None:

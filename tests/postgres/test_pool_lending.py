@@ -17,6 +17,7 @@ from tests.postgres.pooling import (
     lent,
     virtual,
 )
+from tests.stepping import cancel_at
 from trioqueue import StoreClosedError, StoreUnavailableError
 from trioqueue.store.postgres.pool import Pool
 
@@ -277,21 +278,6 @@ async def test_closing_works_although_it_is_canceled() -> None:
     assert not server.alive
 
 
-class CancelAtStep(trio.abc.Instrument):
-    """Cancels a scope just before the n-th step of the task that makes this."""
-
-    def __init__(self, scope: trio.CancelScope, step: int) -> None:
-        self.task = trio.lowlevel.current_task()
-        self.scope = scope
-        self.left = step
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task is self.task:
-            self.left -= 1
-            if self.left == 0:
-                self.scope.cancel()
-
-
 @pytest.mark.parametrize("step", range(8))
 @pytest.mark.parametrize("scene", ["connect", "idle", "stale", "broken", "queue"])
 @virtual
@@ -307,23 +293,16 @@ async def test_canceled_at_any_step_it_leaks_nothing(scene: str, step: int) -> N
         if scene == "queue":
             nursery.start_soon(keep, pool, 1)
             await wait_all_tasks_blocked()
-        nursery.start_soon(partial(cancel_at, pool, step))
+        nursery.start_soon(partial(keep_or_give_up, pool, step))
         await wait_all_tasks_blocked()
         nursery.start_soon(trio.sleep, 5)
     assert_at_rest(pool, server)
     await assert_all_slots_work(pool, server)
 
 
-async def cancel_at(pool: Pool[Member], step: int) -> None:
-    with trio.CancelScope(deadline=trio.current_time() + 3) as scope:
-        if step == 0:
-            scope.cancel()
-        instrument = CancelAtStep(scope, step)
-        trio.lowlevel.add_instrument(instrument)
-        try:
-            await keep(pool, 0.1)
-        finally:
-            trio.lowlevel.remove_instrument(instrument)
+async def keep_or_give_up(pool: Pool[Member], step: int) -> None:
+    with trio.move_on_after(3):
+        await cancel_at(step, partial(keep, pool, 0.1))
 
 
 @virtual

@@ -21,7 +21,7 @@ from tests.postgres.pooling import (
 )
 from trioqueue import SchemaVersionError, StoreUnavailableError, ValidationError
 from trioqueue.store.postgres.faults import translate
-from trioqueue.store.postgres.pool import Pool
+from trioqueue.store.postgres.pool import CHECK_SECONDS, TRUST_SECONDS, Pool
 
 
 async def use(pool: Pool[Member], patience: float = 10.0, seconds: float = 0) -> None:
@@ -54,6 +54,26 @@ async def test_pauses_grow_are_capped_and_jittered() -> None:
     late = {round(pause, 6) for pause in pauses[6:]}
     assert len(late) > 20
     assert max(late) - min(late) > 0.2
+
+
+@virtual
+async def test_one_silent_check_is_enough_to_give_up_all_idle_members() -> None:
+    """Checked one after the other, they would use up what patience there is."""
+    server = Server()
+    pool = server.pool(8)
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(use, pool, 10.0, 1.0)
+    assert pool.statistics().idle == 8
+    await trio.sleep(TRUST_SECONDS + 1)
+    server.check_time = math.inf
+    began = trio.current_time()
+    await use(pool)
+    assert trio.current_time() - began == pytest.approx(CHECK_SECONDS + CONNECT_TIME)
+    assert pool.statistics().discarded == 8
+    assert pool.statistics().open == 1
+    server.check_time = 0.001
+    await assert_all_slots_work(pool, server)
 
 
 @virtual

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +81,22 @@ def test_a_stopped_server_refuses_connections(own_postgres: OwnServer) -> None:
     assert not own_postgres.is_running
     with pytest.raises(psycopg.OperationalError):
         _value(own_postgres, "SELECT 1")
+
+
+def test_removing_goes_on_while_the_last_processes_clear_up_too(
+    own_postgres: OwnServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_postgres.stop()
+    remove, failures = shutil.rmtree, [FileNotFoundError, OSError]
+
+    def race(home: Path) -> None:
+        if failures:
+            raise failures.pop()("a file came, or went")
+        remove(home)
+
+    monkeypatch.setattr(shutil, "rmtree", race)
+    own_postgres.remove()
+    assert not own_postgres.home.exists()
 
 
 _RUN = """

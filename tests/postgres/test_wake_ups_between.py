@@ -15,17 +15,16 @@ from tests.postgres.journal import number, rows
 from tests.postgres_server import Server
 from tests.processes import crew as crews
 from tests.processes.crew import open_crew, until
-from tests.processes.test_schedules import assert_each_once, every_second, kill_in_turn
+from tests.processes.test_schedules import every_second
 from trioqueue import (
     LeasePolicy,
-    Misfire,
     QueueOptions,
     RetryPolicy,
     Schedule,
     open_services,
     open_store,
 )
-from trioqueue.services import CalendarService, CronProcessorService, ReclaimService
+from trioqueue.services import ReclaimService
 
 QUEUE: Final = "jobs"
 TEN_MINUTES: Final = 600
@@ -74,26 +73,6 @@ async def test_an_idle_worker_claims_what_another_process_posts(
         print(f" [{pooler}: p50 {median:.1f} ms, worst {max(took):.1f} ms] ", end="")  # noqa: T201  figures for people
     assert len(took) == rounds
     assert median < 2000
-
-
-@pytest.mark.slow
-async def test_processes_that_are_killed_run_every_second_exactly_once(
-    postgres: Server, schema: str, tmp_path: Path
-) -> None:
-    url = postgres.store_url(schema)
-    policies = (Misfire.coalesce(), Misfire.skip(), Misfire.all())
-    with open_crew(tmp_path) as crew:
-        async with open_store(url) as store:
-            await store.create_queue(QUEUE)
-            for place in range(20):
-                rule, misfire = every_second(place), policies[place % 3]
-                schedule = Schedule(f"s{place}", QUEUE, rule, place, misfire=misfire)
-                await store.create_schedule(schedule)
-            assert await kill_in_turn(crew, url, 6) >= 3
-            await trio.sleep(1)
-            for service in (CalendarService(store), CronProcessorService(store)):
-                assert await service.run_once() >= 10
-            await assert_each_once(store, 20)
 
 
 async def test_services_of_three_processes_share_the_runs_of_schedules(

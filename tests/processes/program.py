@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -161,6 +162,29 @@ async def post_when_told(url: str, queue: str, delay: str) -> None:
         say("posted")
 
 
+async def be_seen(url: str, beat_seconds: str) -> None:
+    """Work, saying when a job begins and, told to go on, when it is done, until told.
+
+    SIGTERM ends it.
+    """
+    async with trioqueue.open_store(url) as store, trio.open_nursery() as nursery:
+
+        async def handle(job: trioqueue.Job) -> None:
+            say(f"begun {job.message_id}")
+            await hear()
+            say(f"done {job.message_id}")
+
+        worker = trioqueue.Worker(
+            store, {QUEUE: handle}, beat_seconds=float(beat_seconds)
+        )
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            await nursery.start(worker.run)
+            say("ready")
+            async for _ in signals:
+                worker.stop()
+                break
+
+
 PARTS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
     "work": work,
     "serve": serve,
@@ -170,6 +194,7 @@ PARTS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
     "trade": trade,
     "post": post,
     "post-when-told": post_when_told,
+    "be-seen": be_seen,
 }
 
 if __name__ == "__main__":

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import pytest
 import trio
 
-from tests.processes.crew import Crew, open_crew, until
+from tests.helpers import assert_sound
+from tests.processes.crew import Crew, Member, open_crew, until
 from trioqueue import (
     LeasePolicy,
     MessageState,
@@ -46,59 +45,63 @@ async def completed(store: Store) -> int:
     return (await store.queue_state(QUEUE)).counts[MessageState.COMPLETED]
 
 
-def assert_sound(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-async def work_through_kills(store: Store, crew: Crew, url: str, messages: int) -> int:
-    """Kill a worker about every half second until all is done; return how many."""
+async def work_through_kills(
+    store: Store, crew: Crew, url: str, messages: int, kills: int
+) -> None:
+    """Kill some workers at work, one after the other; the others do the rest."""
     workers = [crew.start("work", url) for _ in range(WORKERS)]
-    # The first is killed at work, not at its start, however slow the machine is.
     await workers[0].said()
-    killed = 0
-    while await completed(store) < messages:
+    for _ in range(kills):
         victim = workers.pop(0)
         # Wait for a word of it, unless the others have left nothing for it to do.
-        with trio.move_on_after(2):
+        with trio.move_on_after(5):
             await victim.said()
-        await victim.kill()
-        killed += 1
+        await kill_at_work(store, victim, messages)
         workers.append(crew.start("work", url))
-        await trio.sleep(0.5)
+        await trio.sleep(0.3)
+    while await completed(store) < messages:  # noqa: ASYNC110  others do the work
+        await trio.sleep(0.05)
     for worker in workers:
         await worker.finish()
-    return killed
+
+
+async def kill_at_work(store: Store, victim: Member, messages: int) -> None:
+    """Kill a worker that has messages in hand, unless all are done."""
+    while await completed(store) < messages:
+        victim.send(signal.SIGSTOP)
+        # What it has sent to a server may still be done.
+        await trio.sleep(0.02)
+        running = await store.peek(QUEUE, states=[MessageState.RUNNING], limit=1000)
+        if any(f"-{victim.process.pid}-" in str(m.worker_id) for m in running):
+            break
+        victim.send(signal.SIGCONT)
+        await trio.sleep(0.02)
+    await victim.kill()
 
 
 @pytest.mark.parametrize(
-    "messages", [20_000, pytest.param(100_000, marks=pytest.mark.slow)]
+    ("messages", "kills"),
+    [(6_000, 5), pytest.param(100_000, 50, marks=pytest.mark.slow)],
 )
 async def test_killed_workers_lose_nothing_and_complete_nothing_twice(
-    tmp_path: Path, messages: int
+    shared: str, tmp_path: Path, messages: int, kills: int
 ) -> None:
-    path = tmp_path / "jobs.db"
-    url = f"sqlite:///{path}"
     with trio.fail_after(100 + messages / 500), open_crew(tmp_path) as crew:
-        async with open_store(url) as store, open_services(store):
+        async with open_store(shared) as store, open_services(store):
             await make_queue(store)
             for start in range(0, messages, 10_000):
+                batch = range(start, min(start + 10_000, messages))
                 await store.post_many(
-                    QUEUE,
-                    [
-                        NewMessage(number, message_id=f"m{number}")
-                        for number in range(start, start + 10_000)
-                    ],
+                    QUEUE, [NewMessage(n, message_id=f"m{n}") for n in batch]
                 )
-            killed = await work_through_kills(store, crew, url, messages)
-            assert killed >= 2
+            await work_through_kills(store, crew, shared, messages, kills)
 
             ledger = [line.split() for one in crew.members for line in one.lines()]
             accepted = Counter(message_id for message_id, _, _ in ledger)
             assert [found for found in accepted.items() if found[1] > 1] == []
             # A worker killed between the commit and its line leaves no line.
             lost_lines = messages - len(accepted)
-            assert 0 <= lost_lines <= killed * 100
+            assert 0 <= lost_lines <= kills * 100
             assert len({attempt_id for _, attempt_id, _ in ledger}) == len(ledger)
             assert max(int(attempt) for _, _, attempt in ledger) <= MAX_ATTEMPTS
             tried_again = [m for m, _, attempt in ledger if int(attempt) > 1]
@@ -116,18 +119,18 @@ async def test_killed_workers_lose_nothing_and_complete_nothing_twice(
                 for state in MessageState
             }
             assert (await store.dead_letter_stats(f"{QUEUE}-dlq")).count == 0
-    assert_sound(path)
+    assert_sound(shared)
 
 
 async def test_a_worker_stopped_past_its_lease_cannot_complete_what_another_did(
+    shared: str,
     tmp_path: Path,
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
     with open_crew(tmp_path) as crew:
-        async with open_store(url) as store, open_services(store):
+        async with open_store(shared) as store, open_services(store):
             await make_queue(store)
             await store.post(QUEUE, "work", message_id="m")
-            zombie = crew.start("hold", url)
+            zombie = crew.start("hold", shared)
             assert await zombie.said() == ["claimed m 1"]
             zombie.send(signal.SIGSTOP)
 
@@ -153,27 +156,24 @@ async def test_a_worker_stopped_past_its_lease_cannot_complete_what_another_did(
 
 
 async def test_every_message_said_to_be_posted_is_there_after_a_kill(
+    shared: str,
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "jobs.db"
-    url = f"sqlite:///{path}"
-    async with open_store(url) as store:
+    async with open_store(shared) as store:
         await make_queue(store)
     with open_crew(tmp_path) as crew:
-        for kills in range(1, 4):
-            poster = crew.start("post", url)
+        for kill in range(1, 4):
+            poster = crew.start("post", shared)
             await until(lambda poster=poster: len(poster.lines()) > 50)  # type: ignore[misc]
             await poster.kill()
             assert poster.process.returncode == -signal.SIGKILL
             said = [line for one in crew.members for line in one.lines()]
-            async with open_store(url) as store:
+            async with open_store(shared) as store:
                 for message_id in said:
                     message = await store.get_message(QUEUE, message_id)
                     assert message.state is MessageState.PENDING
                     assert message.payload == "kept"
                 counts = (await store.queue_state(QUEUE)).counts
                 # Each of its five tasks may have posted without having said so.
-                assert (
-                    len(said) <= counts[MessageState.PENDING] <= len(said) + 5 * kills
-                )
-    assert_sound(path)
+                assert len(said) <= counts[MessageState.PENDING] <= len(said) + 5 * kill
+    assert_sound(shared)

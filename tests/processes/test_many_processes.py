@@ -1,4 +1,4 @@
-"""Several processes at once on one file: all get on, and the counts are exact."""
+"""Several processes at once on one database: all get on, and the counts are exact."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from tests.processes.crew import open_crew
 from trioqueue import MessageState, QueueOptions, RetentionPolicy, open_store
 
 QUEUE: Final = "jobs"
-PROCESSES: Final = 8
+PROCESSES: Final = {"sqlite": 8, "postgresql": 4}
+"""The server needs a part of the same cores."""
 
 
 async def test_processes_that_post_and_claim_at_once_all_make_progress(
-    tmp_path: Path,
+    shared: str, tmp_path: Path
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
-    async with open_store(url) as store:
+    async with open_store(shared) as store:
         await store.create_queue(
             QUEUE, QueueOptions(retention=RetentionPolicy.keep_forever())
         )
         with open_crew(tmp_path) as crew:
-            traders = [crew.start("trade", url, "3") for _ in range(PROCESSES)]
+            traders = [
+                crew.start("trade", shared, "1.5")
+                for _ in range(PROCESSES[shared.partition(":")[0]])
+            ]
             for trader in traders:
                 await trader.said()
             for trader in traders:

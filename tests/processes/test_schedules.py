@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
-from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,12 +10,14 @@ from typing import Final
 import pytest
 import trio
 
+from tests.helpers import assert_sound
 from tests.processes.crew import PATIENCE_SECONDS, Crew, open_crew
 from trioqueue import (
     Calendar,
     Cron,
     Misfire,
     Schedule,
+    ScheduleState,
     Store,
     open_services,
     open_store,
@@ -36,36 +36,31 @@ def every_second(number: int) -> Cron | Calendar:
     return Calendar.from_rrule("FREQ=SECONDLY", dtstart=datetime(2020, 1, 1))  # noqa: DTZ001  a time on the wall
 
 
-async def kill_in_turn(crew: Crew, url: str, seconds: float) -> int:
-    """Run three services, killing one after the other; return how many."""
+async def kill_in_turn(crew: Crew, url: str, kills: int) -> None:
+    """Run three services, killing one after the other."""
     members = [crew.start("keep-time", url) for _ in range(3)]
     await members[0].said()
-    killed = 0
-    deadline = trio.current_time() + seconds
-    while trio.current_time() < deadline:
+    for _ in range(kills):
         victim = members.pop(0)
-        with trio.move_on_after(2):
+        # Long enough for a busy machine: somebody has to come to work at all.
+        with trio.move_on_after(10):
             await victim.said(2)
         await victim.kill()
         assert victim.process.returncode == -signal.SIGKILL
-        killed += 1
         members.append(crew.start("keep-time", url))
         await trio.sleep(0.2)
     # For a while nobody is left at all.
     for member in members:
         await member.kill()
-    return killed
 
 
-@pytest.mark.parametrize("seconds", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
 async def test_killed_services_run_every_second_exactly_once(
-    tmp_path: Path, seconds: float
+    shared: str, tmp_path: Path, kills: int
 ) -> None:
-    path = tmp_path / "jobs.db"
-    url = f"sqlite:///{path}"
     policies = (Misfire.coalesce(), Misfire.skip(), Misfire.all())
-    with trio.fail_after(PATIENCE_SECONDS + seconds), open_crew(tmp_path) as crew:
-        async with open_store(url) as store:
+    with trio.fail_after(PATIENCE_SECONDS + 5 * kills), open_crew(tmp_path) as crew:
+        async with open_store(shared) as store:
             await store.create_queue(QUEUE)
             for number in range(30):
                 name, misfire = f"s{number}", policies[number % 3]
@@ -73,18 +68,16 @@ async def test_killed_services_run_every_second_exactly_once(
                 await store.create_schedule(
                     Schedule(name, QUEUE, rule, number, misfire=misfire)
                 )
-            killed = await kill_in_turn(crew, url, seconds)
-            assert killed >= 3
+            await kill_in_turn(crew, shared, kills)
             await trio.sleep(1)
             for service in (CalendarService(store), CronProcessorService(store)):
                 assert await service.run_once() >= 15
-            await assert_each_once(store, 30)
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            await assert_each_once(store, 30, least=2)
+    assert_sound(shared)
 
 
-async def assert_each_once(store: Store, schedules: int) -> None:
-    """Each has run every second since its first, up to now."""
+async def assert_each_once(store: Store, schedules: int, least: int) -> None:
+    """Each has run every second since its first, up to now or its pause."""
     messages = await store.peek(QUEUE, limit=10_000)
     names = {message.message_id for message in messages}
     assert len(names) == len(messages)
@@ -97,21 +90,22 @@ async def assert_each_once(store: Store, schedules: int) -> None:
         instants = [first + n * SECOND for n in range(len(runs))]
         assert [run.occurrence for run in reversed(runs)] == instants
         assert {run.kind for run in runs} == {"on_time"}
-        assert state.run_count == len(runs) >= 6
+        assert state.run_count == len(runs) >= least
         assert state.last_run == instants[-1]
-        assert state.next_run == instants[-1] + SECOND
+        if state.state is ScheduleState.SCHEDULED:
+            assert state.next_run == instants[-1] + SECOND
         expected |= {run.message_id for run in runs}
     assert names == expected
 
 
 async def test_a_service_wakes_for_a_schedule_that_another_process_creates(
+    shared: str,
     tmp_path: Path,
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
     with trio.fail_after(PATIENCE_SECONDS), open_crew(tmp_path) as crew:
-        async with open_store(url) as store, trio.open_nursery() as nursery:
+        async with open_store(shared) as store, trio.open_nursery() as nursery:
             await store.create_queue(QUEUE)
-            maker = crew.start("schedule-when-told", url, "2")
+            maker = crew.start("schedule-when-told", shared, "2")
             await maker.said()
             service = CalendarService(store, interval_seconds=NEVER)
             await nursery.start(service.run)
@@ -136,7 +130,7 @@ async def test_all_services_of_several_processes_share_the_runs(
             for number in range(20):
                 rule = every_second(number)
                 await store.create_schedule(Schedule(f"s{number}", QUEUE, rule))
-            await trio.sleep(6.5)
+            await trio.sleep(2.5)
             for number in range(20):
                 await store.pause_schedule(f"s{number}")
             for member in members:
@@ -146,7 +140,5 @@ async def test_all_services_of_several_processes_share_the_runs(
                 services.calendar.statistics().processed,
                 services.cron.statistics().processed,
             ]
-            messages = await store.peek(QUEUE, limit=10_000)
-            assert len({m.message_id for m in messages}) == len(messages)
-            assert sum(posted) <= len(messages)
-            assert len(messages) in range(20 * 6, 20 * 7 + 1)
+            await assert_each_once(store, 20, least=2)
+            assert sum(posted) <= len(await store.peek(QUEUE, limit=10_000))

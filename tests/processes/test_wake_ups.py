@@ -1,4 +1,4 @@
-"""What one process does wakes the others that wait for it, on the same file."""
+"""What one process does wakes the others that wait for it, on the same database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 import trio
 
-from tests.processes.crew import PATIENCE_SECONDS, open_crew
+from tests.processes.crew import PATIENCE_SECONDS, open_crew, until
 from trioqueue import (
     Job,
     LeasePolicy,
@@ -34,9 +34,8 @@ NEVER: Final = 1e6
 
 @pytest.mark.parametrize("delay", [0, 0.5])
 async def test_a_worker_and_a_scheduler_wake_for_what_another_process_posts(
-    tmp_path: Path, delay: float
+    shared: str, tmp_path: Path, delay: float
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
     seen = trio.Event()
 
     async def handle(job: Job) -> None:
@@ -45,9 +44,9 @@ async def test_a_worker_and_a_scheduler_wake_for_what_another_process_posts(
         seen.set()
 
     with trio.fail_after(PATIENCE_SECONDS), open_crew(tmp_path) as crew:
-        async with open_store(url) as store, trio.open_nursery() as nursery:
+        async with open_store(shared) as store, trio.open_nursery() as nursery:
             await store.create_queue(QUEUE, OPTIONS)
-            poster = crew.start("post-when-told", url, QUEUE, str(delay))
+            poster = crew.start("post-when-told", shared, QUEUE, str(delay))
             await poster.said()
             scheduler = SchedulerService(store, interval_seconds=NEVER)
             worker = Worker(store, {QUEUE: handle})
@@ -62,13 +61,13 @@ async def test_a_worker_and_a_scheduler_wake_for_what_another_process_posts(
 
 
 async def test_whoever_waits_for_a_result_hears_of_it_from_another_process(
+    shared: str,
     tmp_path: Path,
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
     with trio.fail_after(PATIENCE_SECONDS), open_crew(tmp_path) as crew:
-        async with open_store(url) as store:
+        async with open_store(shared) as store:
             await store.create_queue(QUEUE, OPTIONS)
-            worker = crew.start("work", url)
+            worker = crew.start("work", shared)
             for _ in range(3):
                 message = await store.post(QUEUE, 1)
                 done = await store.wait_finished(QUEUE, message.message_id)
@@ -78,18 +77,25 @@ async def test_whoever_waits_for_a_result_hears_of_it_from_another_process(
 
 
 async def test_a_service_takes_back_what_a_killed_process_held(
+    shared: str,
     tmp_path: Path,
 ) -> None:
     """It hears of the claim of another process, and is there when the lease ends."""
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
     with trio.fail_after(PATIENCE_SECONDS), open_crew(tmp_path) as crew:
-        async with open_store(url) as store, trio.open_nursery() as nursery:
+        async with open_store(shared) as store, trio.open_nursery() as nursery:
             await store.create_queue(QUEUE, OPTIONS)
             service = ReclaimService(store, interval_seconds=NEVER)
             await nursery.start(service.run)
             await store.post(QUEUE, 1, message_id="m")
-            holder = crew.start("hold", url)
+            holder = crew.start("hold", shared)
             assert await holder.said() == ["claimed m 1"]
+
+            def has_heard() -> bool:
+                seen = service.statistics()
+                return seen.next_due is not None or seen.processed > 0
+
+            # Who is killed before that may have told nobody.
+            await until(has_heard)
             await holder.kill()
             (job,) = await store.claim_wait(QUEUE)
             assert (job.message_id, job.attempt) == ("m", 2)
@@ -102,13 +108,13 @@ async def test_a_service_takes_back_what_a_killed_process_held(
 
 
 async def test_all_services_of_two_processes_at_once_move_each_message_once(
+    shared: str,
     tmp_path: Path,
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
     with trio.fail_after(PATIENCE_SECONDS), open_crew(tmp_path) as crew:
-        async with open_store(url) as store:
+        async with open_store(shared) as store:
             await store.create_queue(QUEUE, OPTIONS)
-            workers = [crew.start("serve", url) for _ in range(2)]
+            workers = [crew.start("serve", shared) for _ in range(2)]
             for worker in workers:
                 await worker.said()
             async with open_services(store):

@@ -59,7 +59,7 @@ async def store_with(store: Store, *schedules: Schedule) -> Store:
     return store
 
 
-async def test_it_lists_what_would_run_when_and_why() -> None:
+async def test_it_lists_what_would_run_when_and_why(anywhere: str) -> None:
     odd = Calendar(
         [Daily(times="02:30")],
         tz=NEW_YORK,
@@ -68,7 +68,7 @@ async def test_it_lists_what_would_run_when_and_why() -> None:
             Reschedule("2026-03-10", datetime(2026, 3, 10, 12)),
         ],
     )
-    async with open_store("sqlite://:memory:") as store:
+    async with open_store(anywhere) as store:
         await store_with(
             store,
             Schedule("cron", "jobs", Cron("0 12 * * 1")),
@@ -103,10 +103,10 @@ async def test_it_lists_what_would_run_when_and_why() -> None:
     ids=["coalesce", "skip", "all"],
 )
 async def test_an_outage_shows_what_the_misfire_policy_does(
-    misfire: Misfire, after_the_outage: list[str]
+    anywhere: str, misfire: Misfire, after_the_outage: list[str]
 ) -> None:
     daily = Calendar([Daily(times="09:00")])
-    async with open_store("sqlite://:memory:") as store:
+    async with open_store(anywhere) as store:
         await store_with(store, Schedule("s", "jobs", daily, misfire=misfire))
         found = await simulate(
             store,
@@ -132,9 +132,9 @@ async def test_the_days_of_an_app_are_counted_from_the_start() -> None:
     assert [f"{run.at:%m-%d}" for run in found.runs] == ["03-01", "03-04", "03-07"]
 
 
-async def test_stored_business_calendars_and_jitter_count() -> None:
+async def test_stored_business_calendars_and_jitter_count(anywhere: str) -> None:
     us = BusinessCalendar("us", [Holiday.fixed(7, 3, name="day off")])
-    async with open_store("sqlite://:memory:") as store:
+    async with open_store(anywhere) as store:
         await store.put_business_calendar(us)
         await store_with(
             store,
@@ -151,9 +151,11 @@ async def test_stored_business_calendars_and_jitter_count() -> None:
     assert len({run.jitter_seconds for run in found.runs}) > 1
 
 
-async def test_schedules_that_would_not_run_are_named_with_the_reason() -> None:
+async def test_schedules_that_would_not_run_are_named_with_the_reason(
+    anywhere: str,
+) -> None:
     gone = Calendar([Daily(valid_until=datetime(2100, 1, 1))])
-    async with open_store("sqlite://:memory:") as store:
+    async with open_store(anywhere) as store:
         await store_with(
             store,
             Schedule("paused", "jobs", Cron("@daily")),
@@ -172,16 +174,16 @@ async def test_schedules_that_would_not_run_are_named_with_the_reason() -> None:
     assert "when" in found.idle["gone"]
 
 
-async def test_it_stops_after_so_many_runs() -> None:
-    async with open_store("sqlite://:memory:") as store:
+async def test_it_stops_after_so_many_runs(anywhere: str) -> None:
+    async with open_store(anywhere) as store:
         await store_with(store, Schedule("s", "jobs", Cron("* * * * *")))
         found = await simulate(store, day("2026-01-01"), day("2027-01-01"), limit=50)
     assert not found.complete
     assert 50 <= len(found.runs) < 2000
 
 
-async def test_what_a_schedule_has_left_of_its_messages_counts() -> None:
-    async with open_store("sqlite://:memory:") as store:
+async def test_what_a_schedule_has_left_of_its_messages_counts(anywhere: str) -> None:
+    async with open_store(anywhere) as store:
         await store_with(store, Schedule("s", "jobs", Cron("@daily"), max_messages=3))
         found = await simulate(store, day("2030-01-01"), day("2031-01-01"))
     assert [run.at for run in found.runs] == [
@@ -223,7 +225,8 @@ async def test_a_year_of_many_schedules_takes_seconds(
     assert time.process_time() - began < 30
     assert trio.current_time() == virtual
     assert len(one.runs) == 365 * 8
-    assert one == await simulate(app, day("2026-01-01"), day("2026-12-31T23:59"))
+    again = await simulate(app, day("2026-01-01"), day("2026-01-31T23:59"))
+    assert again.runs == one.runs[: 31 * 8]
 
 
 async def test_contradictions_are_refused() -> None:

@@ -131,6 +131,8 @@ def test_each_fault_of_a_file_is_one_bad_check(
         ({"schema_exists": False, "version": 0}, "schema", "warning"),
         ({"missing": ("DELETE on tq_messages",)}, "rights", "problem"),
         ({"may_create": False}, "nothing", "ok"),
+        ({"may_copy": False}, "rights", "warning"),
+        ({"may_copy": False, "missing": ("USAGE on x",)}, "rights", "problem"),
         ({"version": 1}, "schema", "problem"),
         ({"listen_seconds": None}, "LISTEN", "warning"),
         ({"listen_seconds": 1.5}, "LISTEN", "warning"),
@@ -175,7 +177,7 @@ def test_each_fault_of_a_server_is_one_bad_check(
         ("default_transaction_isolation", "serializable", "warning"),
         ("statement_timeout", "500", "warning"),
         ("lock_timeout", "500", "warning"),
-        ("idle_in_transaction_session_timeout", "0", "warning"),
+        ("idle_in_transaction_session_timeout", "0", "ok"),
         ("statement_timeout", "60000", "ok"),
     ],
 )
@@ -187,6 +189,26 @@ def test_each_setting_that_hurts_is_named(name: str, value: str, level: str) -> 
     assert bad(verdicts) == [("settings", level)]
     (verdict,) = [v for v in verdicts if v.level is not Level.OK]
     assert name in verdict.text
+
+
+def test_a_default_that_hurts_only_with_others_is_told_as_advice() -> None:
+    name = "idle_in_transaction_session_timeout"
+
+    def told(value: str) -> str:
+        facts = attrs.evolve(SERVER, settings=SETTINGS | {name: value})
+        (text,) = [v.text for v in judge_postgres(facts) if v.check == "settings"]
+        return text
+
+    assert told("300000") == "none that hurts"
+    assert name in told("0")
+    assert "another program" in told("0")
+
+
+def test_only_copying_is_said_to_need_the_right_to_set_numbers() -> None:
+    verdicts = judge_postgres(attrs.evolve(SERVER, may_copy=False))
+    (rights,) = [v for v in verdicts if v.check == "rights"]
+    assert "UPDATE on tq_tickets" in rights.text
+    assert "only 'trioqueue copy' into this database" in rights.advice
 
 
 def test_the_worst_verdict_counts() -> None:

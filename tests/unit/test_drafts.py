@@ -76,7 +76,9 @@ def test_empty_metadata_and_an_empty_lease_are_as_good_as_none() -> None:
         ({"message_id": "a\0b"}, ["message_id"]),
         ({"message_id": "x" * 257}, ["message_id"]),
         ({"message_id": 7}, ["message_id"]),
-        ({"schema_id": "s", "schema_version": 1}, ["schema_id", "schema_version"]),
+        ({"schema_id": "a b"}, ["schema_id"]),
+        ({"schema_version": 1}, ["schema_version"]),
+        ({"schema_id": "s", "schema_version": 0}, ["schema_version"]),
         ({"exclusivity_key": "k"}, ["exclusivity_key"]),
         (
             {

@@ -37,6 +37,7 @@ from trioqueue import (
     StoreUnavailableError,
     TrioQueueError,
     ValidationError,
+    WorkerNotFoundError,
 )
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,6 +61,7 @@ ERRORS: list[Exception] = [
     MessageNotFoundError("jobs", "m1"),
     MessageNotFoundError("jobs", "m1", "look elsewhere"),
     ScheduleNotFoundError("daily"),
+    WorkerNotFoundError("w1"),
     BusinessCalendarNotFoundError("us"),
     SchemaNotFoundError("text"),
     ConflictError("text"),

@@ -25,7 +25,8 @@ PROMISED = """
     SchemaVersionError Snooze Store StoreClosedError StoreUnavailableError TrioClock
     TrioQueueError ValidationError open_store Schedule Misfire ScheduleState ScheduleRun
     ScheduleNotFoundError BusinessCalendarNotFoundError ValidationIssue Cron Calendar
-    copy_store plan_copy CopyReport
+    copy_store plan_copy CopyReport WorkerInfo WorkerNotFoundError
+    Explanation Reason ReasonKind Overview QueueOverview NextRun
 """
 
 

@@ -77,7 +77,7 @@ def fill(connection: Connection) -> None:
     raw.execute("BEGIN")
     for queue in range(1, 4):
         raw.execute(
-            "INSERT INTO tq_queues VALUES (?, ?, '{}', ?, 0, 0, NULL, NULL)",
+            "INSERT INTO tq_queues VALUES (?, ?, '{}', ?, 0, 0, NULL, NULL, NULL)",
             (queue, f"q{queue}", f"q{queue}-dlq"),
         )
     raw.executemany(
@@ -207,6 +207,8 @@ HOT = {
         "SEARCH tq_history USING INDEX tq_history_order (queue_id=? AND state=?)"
     ),
     "peek_pending": "SEARCH tq_messages USING INDEX tq_messages_ready (queue_id=?",
+    "count_ahead": "SEARCH tq_messages USING INDEX tq_messages_ready (queue_id=?",
+    "beat_worker": "SEARCH tq_workers USING INTEGER PRIMARY KEY (rowid=?)",
     "peek_finished": (
         "SEARCH tq_history USING INDEX tq_history_order (queue_id=? AND state=?)"
     ),
