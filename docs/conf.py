@@ -74,7 +74,8 @@ nitpick_ignore_regex = [
         (
             r"(?:trioqueue\.(?:app|task)\.)?(?:Seconds|Handler|HandlerSource|WakeUps|"
             r"_Decorator|TaskWithOptions|AsyncTask|JobTask|PlainJobTask|PlainTask|timedelta|"
-            r"AbstractAsyncContextManager|RunKind|Fired|Check|PeriodKind|Function|DaysOf)"
+            r"AbstractAsyncContextManager|RunKind|Fired|Check|PeriodKind|Function|DaysOf|"
+            r"CollectorRegistry|Family|Progress|Sample|Meters)|trioqueue\.metrics\.meters\.Meters"
         ),
     ),
 ]
