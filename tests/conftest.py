@@ -31,6 +31,7 @@ settings.register_profile("explore", max_examples=1000, **_COMMON)
 settings.load_profile("repeat")
 
 _PASSED = pytest.StashKey[bool]()
+SERVERS = {"own_postgres", "postgres", "postgres_room", "postgres_schemas"}
 _ROOM = pytest.StashKey[Room]()
 _ROOM_NAME = "postgres_room"
 
@@ -43,6 +44,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(room.close)
     else:
         config.stash[_ROOM] = Room(Path(workerinput[_ROOM_NAME]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a PostgreSQL server: by a fixture, or in one of its worlds."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "postgres" in item.nodeid or SERVERS.intersection(fixtures):
+            item.add_marker(pytest.mark.postgres)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -46,6 +46,10 @@ VERBS: dict[Words, Words] = {
     ("schedule", "calendar", "list"): (),
     ("schedule", "calendar", "show"): ("nobody",),
     ("schedule", "calendar", "delete"): ("nobody", "--yes"),
+    ("schema", "list"): (),
+    ("schema", "get"): ("nobody",),
+    ("schema", "deactivate"): ("nobody:1",),
+    ("schema", "delete"): ("nobody", "--yes"),
     ("worker", "list"): (),
     ("worker", "quiet"): ("nobody",),
     ("metrics", "show"): (),
@@ -66,7 +70,8 @@ ELSEWHERE = {
     *(("schedule", "validate"), ("schedule", "import-ics")),
     *(("metrics", "export"), ("metrics", "list"), ("metrics", "serve")),
     *(("message", "list"), ("message", "requeue"), ("message", "delete")),
-    ("dlq", "delete"),
+    *(("dlq", "delete"), ("queue", "update")),
+    *(("schema", "register"), ("schema", "validate"), ("schema", "compat")),
 }
 """Verbs that need no database, or more than a name: their own tests tell."""
 

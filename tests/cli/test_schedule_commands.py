@@ -282,6 +282,6 @@ def test_a_completed_schedule_says_so_and_cannot_be_paused(emails: Cli) -> None:
 
 def test_without_a_database_commands_say_how_to_make_one(tq: Cli) -> None:
     outcome = tq("schedule", "list", code=5)
-    assert "queue create NAME" in outcome.err
+    assert f"trioqueue --db sqlite:///{tq.file} init" in outcome.err
     tq("schedule", "create", "s", "q", "--cron", "@daily", code=5)
     assert list(tq.directory.iterdir()) == []
