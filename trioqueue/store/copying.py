@@ -100,17 +100,8 @@ async def plan_copy(
         IllegalStateError: Messages are running.
     """
     found, report = await _plan(source, target, running)
-    if target is not None and not await read_from(target, copy_reading.unfinished):
-        taken = await read_from(
-            target,
-            copy_reading.names_taken,
-            [queue.name for queue in found.queues],
-            [row[1] for row in found.schedules],
-            [calendar.calendar_id for calendar in found.calendars],
-            sorted({schema.schema_id for schema in found.schemas}),
-        )
-        if taken:
-            raise copying.taken_error(taken)
+    if target is not None:
+        await refuse_taken(target, found)
     return report
 
 
@@ -151,16 +142,61 @@ async def copy_store(
     """
     found, report = await _plan(source, target, running)
     mark = secrets.token_hex(16)
+    begun, undone = await begin_copy(target, mark, source.url, found, discard=discard)
+    attempts, runs = await _Copy(source, target, found, begun, progress).run()
+    return attrs.evolve(report, attempts=attempts, runs=runs, undone=undone)
+
+
+async def refuse_taken(target: Store, found: Survey) -> None:
+    """See that a store has nothing of the names that are to come.
+
+    What an unfinished copy has left does not count: the next one undoes it.
+
+    Raises:
+        ConflictError: It has.
+    """
+    if await read_from(target, copy_reading.unfinished):
+        return
+    taken = await read_from(
+        target,
+        copy_reading.names_taken,
+        [queue.name for queue in found.queues],
+        [row[1] for row in found.schedules],
+        [calendar.calendar_id for calendar in found.calendars],
+        sorted({schema.schema_id for schema in found.schemas}),
+    )
+    if taken:
+        raise copying.taken_error(taken)
+
+
+async def begin_copy(
+    target: Store, mark: str, name: str, found: Survey, *, discard: bool
+) -> tuple[Begun, str | None]:
+    """Begin to copy into a store, after undoing what an earlier copy has left.
+
+    Args:
+        target: Where to.
+        mark: Tells this copy from others.
+        name: Where from, for people.
+        found: What is to come.
+        discard: Undo even what others have used since.
+
+    Returns:
+        Where to put things, and what was undone, if something was.
+
+    Raises:
+        ConflictError: The target has some of the names.
+        IllegalStateError: Others use an unfinished copy's queues, or copy now.
+    """
     undone = None
-    begun = await write_to(target, copying.begin, mark, source.url, found)
+    begun = await write_to(target, copying.begin, mark, name, found)
     if begun is None:
         undone = await undo_copy(target, mark, discard=discard)
-        begun = await write_to(target, copying.begin, mark, source.url, found)
+        begun = await write_to(target, copying.begin, mark, name, found)
     if begun is None:
         message = "another copy into the same store has just begun; let it finish"
         raise IllegalStateError(message)
-    attempts, runs = await _Copy(source, target, found, begun, progress).run()
-    return attrs.evolve(report, attempts=attempts, runs=runs, undone=undone)
+    return begun, undone
 
 
 async def read_from(

@@ -16,12 +16,13 @@ from trioqueue.store.copying import (
     SCHEDULES_AT_ONCE,
     CopiedCounts,
     CopyReport,
-    read_from,
+    begin_copy,
+    refuse_taken,
     undo_copy,
     write_to,
 )
 from trioqueue.store.export_file import Export
-from trioqueue.store.operations import copy_reading, copying
+from trioqueue.store.operations import copying
 from trioqueue.store.operations.copy_reading import PAGE_BYTES, PAGE_ROWS, Page
 
 if TYPE_CHECKING:
@@ -68,18 +69,8 @@ async def plan_import(
     report = _report(export, target, running)
     if target is None:
         await trio.lowlevel.checkpoint()
-    elif not await read_from(target, copy_reading.unfinished):
-        found = export.found
-        taken = await read_from(
-            target,
-            copy_reading.names_taken,
-            [queue.name for queue in found.queues],
-            [row[1] for row in found.schedules],
-            [calendar.calendar_id for calendar in found.calendars],
-            sorted({schema.schema_id for schema in found.schemas}),
-        )
-        if taken:
-            raise copying.taken_error(taken)
+    else:
+        await refuse_taken(target, export.found)
     return report
 
 
@@ -114,14 +105,9 @@ async def import_store(
     """
     report = _report(export, target, running)
     mark = secrets.token_hex(16)
-    undone = None
-    begun = await write_to(target, copying.begin, mark, export.name, export.found)
-    if begun is None:
-        undone = await undo_copy(target, mark, discard=discard)
-        begun = await write_to(target, copying.begin, mark, export.name, export.found)
-    if begun is None:
-        message = "another copy into the same store has just begun; let it finish"
-        raise IllegalStateError(message)
+    begun, undone = await begin_copy(
+        target, mark, export.name, export.found, discard=discard
+    )
     try:
         await _Import(export, target, begun, progress).run()
     except Exception:
