@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 import trio
 
-from trioqueue import Job, QueueOptions, Store, Worker, open_store
+from trioqueue import (
+    Job,
+    QueueOptions,
+    Store,
+    StoreUnavailableError,
+    Worker,
+    open_store,
+)
 from trioqueue.logs import JobFilter, JsonFormatter, TextFormatter
+from trioqueue.services import SchedulerService
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -137,3 +145,24 @@ def test_a_text_line_names_the_job_where_it_does_not_say_so_itself() -> None:
     theirs = TextFormatter().format(record(**facts))
     assert theirs.endswith("my.own: it is so [queue=jobs message_id=a attempt=2]")
     assert TextFormatter().format(record()).endswith("my.own: it is so")
+
+
+async def test_a_service_in_trouble_names_itself(
+    store: Store,
+    written: Callable[[], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def away() -> int:
+        await trio.lowlevel.checkpoint()
+        message = "the disk is full"
+        raise StoreUnavailableError(message)
+
+    service = SchedulerService(store)
+    monkeypatch.setattr(service, "_batch", away)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(service.run)
+        await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    line = written()[0]
+    assert line["service"] == "scheduler"
+    assert line["message"].startswith("scheduler: the disk is full; trying again in")

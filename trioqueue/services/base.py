@@ -195,7 +195,13 @@ class Service(ABC):
             self._consecutive += 1
             self._last_error = str(error)
             pause = self._backoff()
-            logger.warning("%s: %s; trying again in %.1f s", self.name, error, pause)
+            logger.warning(
+                "%s: %s; trying again in %.1f s",
+                self.name,
+                error,
+                pause,
+                extra={"service": self.name},
+            )
         else:
             self._consecutive = 0
             self._last_run = self._clock.now()

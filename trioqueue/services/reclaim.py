@@ -142,4 +142,5 @@ class ReclaimService(Service):
             self._silent = [name for name, ended in silent.items() if not ended]
             if count := len(silent) - len(self._silent):
                 message = "%s: ended the transactions of %d clients that were stopped"
-                logger.warning(message, self.name, count)
+                facts = {"service": self.name}
+                logger.warning(message, self.name, count, extra=facts)
