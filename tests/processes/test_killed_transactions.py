@@ -20,8 +20,7 @@ from trioqueue import (
     open_store,
 )
 
-PROGRAM: Final = "tests.processes.transaction_program"
-ROOT: Final = Path(__file__).parents[2]
+PROGRAM: Final = Path(__file__).with_name("transaction_program.py")
 
 
 async def is_there(store: Store, message_id: str) -> bool:
@@ -40,8 +39,8 @@ async def test_rows_and_messages_agree_wherever_a_process_is_killed(
         options = QueueOptions(retention=RetentionPolicy.keep_forever())
         await store.create_queue("jobs", options)
         with own_rows(shared):
-            command = [sys.executable, "-m", PROGRAM, shared, what]
-            ended = await trio.run_process(command, cwd=ROOT, capture_stdout=True)
+            command = [sys.executable, str(PROGRAM), shared, what]
+            ended = await trio.run_process(command, capture_stdout=True)
             pairs = [line.split() for line in ended.stdout.splitlines()]
             codes = {int(step): int(code) for step, code in pairs}
             last = len(codes)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any, Final, final
 
 import psycopg
 import trio
 
-from tests.own_rows import connected, insert
 from trioqueue import Store, open_store
 from trioqueue.store.postgres import borrowed
 from trioqueue.store.postgres.driver import TrioConnection
 from trioqueue.store.sqlite import transactions
+
+# Last, so that the package under test is the installed one.
+sys.path.append(str(Path(__file__).parents[2]))
+
+from tests.own_rows import connected, insert
 
 QUEUE: Final = "jobs"
 MOST: Final = 100

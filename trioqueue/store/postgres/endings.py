@@ -114,13 +114,16 @@ class TrioPipeline(psycopg.AsyncPipeline):
 
     async def _leave(self, error: BaseException | None) -> None:
         connection = self._owner
-        with grace(connection):
-            if isinstance(error, trio.Cancelled):
-                await connection.stop_query()
-            await super().__aexit__(type(error) if error else None, error, None)
-        if (
-            self.level == 0
-            and self.pgconn.status == _OK
-            and self.pgconn.pipeline_status != pq.PipelineStatus.OFF
-        ):
-            connection.kill()
+        try:
+            with grace(connection):
+                if isinstance(error, trio.Cancelled):
+                    await connection.stop_query()
+                await super().__aexit__(type(error) if error else None, error, None)
+        finally:
+            # Also where the server's answer to what was canceled came in between.
+            if (
+                self.level == 0
+                and self.pgconn.status == _OK
+                and self.pgconn.pipeline_status != pq.PipelineStatus.OFF
+            ):
+                connection.kill()
