@@ -21,6 +21,8 @@ MAX_VIOLATIONS: Final = 100
 """So many are listed; a value that is wrong everywhere is wrong enough."""
 MAX_STEPS: Final = 200_000
 """Keywords looked at for one value, about: a second or so at the very most."""
+MAX_NESTED: Final = 128
+"""Keywords inside keywords, which take a few frames of the stack each."""
 _LONGEST: Final = 300
 
 
@@ -32,10 +34,11 @@ class TooCostlyError(Exception):
 class Budget:
     """What validating may still cost, for one value or several."""
 
-    __slots__ = ("_left", "per_error")
+    __slots__ = ("_left", "depth", "per_error")
 
     def __init__(self, steps: int = MAX_STEPS) -> None:
         self._left = steps
+        self.depth = 0
         self.per_error = 0
 
     def spend(self, steps: int) -> None:
@@ -84,9 +87,18 @@ def _counted(keyword: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
     def check(*args: Any) -> Iterator[Any]:
         budget = _BUDGET.get()
         budget.spend(1)
-        for error in keyword(*args) or ():
-            budget.spend_error()
-            yield error
+        budget.depth += 1
+        try:
+            # Not left to the interpreter: where the stack ends in the middle of a
+            # library that is no Python, its way to say so is not an exception of ours.
+            if budget.depth > MAX_NESTED:
+                message = "keywords are nested too deep"
+                raise RecursionError(message)
+            for error in keyword(*args) or ():
+                budget.spend_error()
+                yield error
+        finally:
+            budget.depth -= 1
 
     return check
 
@@ -228,6 +240,7 @@ def violations(
     compiled = _compiled(document)
     # The text of an error holds the value that is wrong.
     budget.per_error = size // 500
+    budget.depth = 0
     reset = _BUDGET.set(budget)
     try:
         found = list(itertools.islice(compiled.errors(value), MAX_VIOLATIONS))
