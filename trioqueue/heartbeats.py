@@ -41,10 +41,14 @@ class Heartbeats:
         self.sent = 0
         """Leases prolonged."""
 
-    def expect(self, lease: LeaseScope) -> None:
-        """Take notice of a lease that has just been taken."""
-        if lease.heartbeat_at < self._next:
-            self._next = lease.heartbeat_at
+    def expect(self, earliest: float) -> None:
+        """Take notice of leases that have just been taken.
+
+        Args:
+            earliest: When the first of their heartbeats is to be sent.
+        """
+        if earliest < self._next:
+            self._next = earliest
             self._wanted.set()
 
     async def run(self) -> NoReturn:

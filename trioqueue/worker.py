@@ -328,15 +328,17 @@ class Worker:
         clock = self._store.clock
         now = clock.now_us()
         known: Lease | None = None
-        ends = math.inf
+        ends = earliest = math.inf
         for job in claimed:
             if job.lease is not known:
                 # Most jobs of a claim share their lease.
                 known, ends = job.lease, end_of(clock, job.lease)
             lease = LeaseScope(clock, job, now, ends)
             self._leases.add(lease)
-            self._heartbeats.expect(lease)
+            if lease.heartbeat_at < earliest:  # noqa: PLR1730  min() takes longer
+                earliest = lease.heartbeat_at
             jobs.start_soon(self._run_job, lease, handler, name=job.message.message_id)
+        self._heartbeats.expect(earliest)
         self._claimed += len(claimed)
         self._handlers_running += len(claimed)
         if self.limit_reached:

@@ -121,7 +121,7 @@ class Meters:
             buckets = self._histograms[key] = [0] * (len(bounds) + 2)
         for value in values:
             buckets[bisect_left(bounds, value)] += 1
-            buckets[-1] += value
+        buckets[-1] += sum(values)
 
     def _admit(self, key: Key) -> Key:
         """Give a queue series of its own, as long as there are not too many."""

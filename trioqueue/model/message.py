@@ -11,7 +11,7 @@ from trioqueue.errors import ValidationError
 from trioqueue.model.queue import UNLIMITED_ATTEMPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
@@ -327,9 +327,10 @@ class Job:
         return self.message.message_id
 
 
-def bring_home(job: Job, home: Any) -> None:
-    """Tell a job where it was claimed."""
-    vars(job)["_home"] = home
+def bring_home(jobs: Iterable[Job], home: Any) -> None:
+    """Tell jobs where they were claimed."""
+    for job in jobs:
+        job.__dict__["_home"] = home
 
 
 def mark_ended(job: Job) -> None:

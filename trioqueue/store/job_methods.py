@@ -78,8 +78,7 @@ class JobMethods(StoreBase):
         )
         (answer,) = await self._executor.batch(claim, [request])
         jobs = unwrap(answer)
-        for job in jobs:
-            bring_home(job, self)
+        bring_home(jobs, self)
         return jobs
 
     async def claim_wait(

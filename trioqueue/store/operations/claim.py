@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from trioqueue.errors import QueueNotFoundError
 from trioqueue.metrics.catalogue import CLAIMED, WAITS
@@ -63,6 +64,9 @@ class ReadyRow(NamedTuple):
     schema_id: str | None
     schema_version: int | None
     claim_key: int
+
+
+_CLAIM_KEY: Final = attrgetter("claim_key")
 
 
 class _Hold(NamedTuple):
@@ -194,8 +198,7 @@ def _take(
             )
     effects = context.effects
     effects.count(CLAIMED, queue.name, n=len(rows))
-    ages = waits((row.claim_key for row in rows), now)
-    effects.observe(WAITS, ages, queue.name)
+    effects.observe(WAITS, waits(map(_CLAIM_KEY, rows), now), queue.name)
     yield ExecuteMany("claim_messages", updates)
     if undecodable:
         yield from settle(context, undecodable, {queue.queue_id: queue})

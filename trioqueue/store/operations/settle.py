@@ -92,23 +92,28 @@ def _note(
 ) -> None:
     """Tell the metrics how attempts ended, and how long they ran."""
     now, effects = context.now, context.effects
-    counts = effects.counts
+    # Most have completed: those are put together here, and counted at once.
     runs: dict[int, list[int]] = {queue_id: [] for queue_id in queues}
+    completed = dict.fromkeys(queues, 0)
     for (row, ending), outcome in zip(endings, verdicts, strict=True):
-        queue = queues[row.queue_id].name
-        key = (ATTEMPTS, queue, outcome.outcome)
-        counts[key] = counts.get(key, 0) + 1
         if ending.outcome != "undecodable":
             runs[row.queue_id].append(now - (row.started_at or now))
+        if outcome.outcome == "completed":
+            completed[row.queue_id] += 1
+            continue
+        queue = queues[row.queue_id].name
+        effects.count(ATTEMPTS, queue, outcome.outcome)
         if outcome.state is MessageState.CANCELED:
             effects.count(CANCELED, queue)
         elif ending.error is not None:
             effects.count(ERRORS, queue, error_kind(ending))
             if outcome.state is MessageState.ERRORED:
                 effects.count(DEAD_ADDED, queue, outcome.reason or "")
-    for queue_id, values in runs.items():
-        if values:
-            effects.observe(RUNS, values, queues[queue_id].name)
+    for queue_id, count in completed.items():
+        if count:
+            effects.count(ATTEMPTS, queues[queue_id].name, "completed", count)
+        if runs[queue_id]:
+            effects.observe(RUNS, runs[queue_id], queues[queue_id].name)
 
 
 def error_kind(ending: Ending) -> str:
