@@ -12,7 +12,7 @@ from trioqueue.model.message import MessageState
 from trioqueue.store.operations import copy_reading, copying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from trioqueue.store.operations.copy_reading import Page, Survey
     from trioqueue.store.operations.copying import Begun
@@ -220,16 +220,24 @@ async def write_to(
     return await store._write(operation, *args, **kwargs)  # noqa: SLF001  as above
 
 
-async def _plan(
-    source: Store, target: Store | None, running: str
-) -> tuple[Survey, CopyReport]:
+def check_running(running: str) -> None:
+    """See that it is known what is to become of messages under a lease.
+
+    Raises:
+        ValidationError: It is not.
+    """
     if running not in ("refuse", "expire"):
         raise ValidationError.of(
             "running", f"must be 'refuse' or 'expire', got {running!r}"
         )
-    found, counts = await read_from(source, _look)
-    report = CopyReport(
-        source.url,
+
+
+def report_of(
+    name: str, target: Store | None, found: Survey, counts: Iterable[CopiedCounts]
+) -> CopyReport:
+    """Report what is to come, from where and to where."""
+    return CopyReport(
+        name,
         "" if target is None else target.url,
         tuple(counts),
         found.live,
@@ -240,6 +248,14 @@ async def _plan(
         len(found.calendars),
         schemas=len(found.schemas),
     )
+
+
+async def _plan(
+    source: Store, target: Store | None, running: str
+) -> tuple[Survey, CopyReport]:
+    check_running(running)
+    found, counts = await read_from(source, _look)
+    report = report_of(source.url, target, found, counts)
     if report.running and running == "refuse":
         number = report.running
         message = (

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, final
 import attrs
 import trio
 
-from trioqueue.errors import IllegalStateError, TrioQueueError, ValidationError
+from trioqueue.errors import IllegalStateError, TrioQueueError
 from trioqueue.model.message import MessageState
 from trioqueue.store.copying import (
     HORIZON_MICROS,
@@ -17,7 +17,9 @@ from trioqueue.store.copying import (
     CopiedCounts,
     CopyReport,
     begin_copy,
+    check_running,
     refuse_taken,
+    report_of,
     undo_copy,
     write_to,
 )
@@ -128,26 +130,12 @@ def _report(export: Export, target: Store | None, running: str) -> CopyReport:
     Raises:
         IllegalStateError: Messages were running.
     """
-    if running not in ("refuse", "expire"):
-        raise ValidationError.of(
-            "running", f"must be 'refuse' or 'expire', got {running!r}"
-        )
-    found = export.found
-    report = CopyReport(
-        export.name,
-        "" if target is None else target.url,
-        tuple(
-            CopiedCounts(q.name, export.states[q.name], q.paused_at is not None)
-            for q in found.queues
-        ),
-        found.live,
-        found.finished,
-        found.attempts,
-        len(found.schedules),
-        found.runs,
-        len(found.calendars),
-        schemas=len(found.schemas),
+    check_running(running)
+    counts = (
+        CopiedCounts(q.name, export.states[q.name], q.paused_at is not None)
+        for q in export.found.queues
     )
+    report = report_of(export.name, target, export.found, counts)
     if report.running and running == "refuse":
         number = report.running
         message = (
